@@ -1,0 +1,1 @@
+"""orrange: a peer-to-peer crypto exchange."""
