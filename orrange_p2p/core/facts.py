@@ -1,0 +1,80 @@
+"""What the chain says, as values: blocks and the facts inside them, in order.
+
+The chain shell decodes contract events into these; the core never sees a log or a receipt.
+"""
+
+from dataclasses import dataclass
+
+from orrange_p2p.core.types import Address, Digest, MarketId, OrderId, Scope, TicketDigest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundsChanged:
+    """An owner's balance allocated to a market, less pending deallocations, changed by `delta` token units.
+
+    Allocation adds; a *request* to deallocate takes away at once. Settlement's own moves are not repeated here: they
+    follow from `TradeSettled`.
+    """
+
+    owner: Address
+    market: MarketId
+    token: Address
+    delta: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionAuthorised:
+    """An owner authorised a session key, once and for ever for that key."""
+
+    owner: Address
+    session: Address
+    scope: Scope
+    expiry_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRevoked:
+    """An owner revoked a session key."""
+
+    owner: Address
+    session: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeSettled:
+    """A ticket settled: base went from the seller to the buyer, quote the other way, inside the market's allocations."""
+
+    ticket: TicketDigest
+    market: MarketId
+    maker_order: OrderId
+    taker_order: OrderId
+    maker_owner: Address
+    taker_owner: Address
+    is_maker_buyer: bool
+    price_ticks: int
+    maker_from: int
+    maker_to: int
+    taker_from: int
+    taker_to: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeSkipped:
+    """A batch passed over a ticket; `reason` as in protocol/spec/01-types.md, "skip reason"."""
+
+    ticket: TicketDigest
+    reason: int
+
+
+Fact = FundsChanged | SessionAuthorised | SessionRevoked | TradeSettled | TradeSkipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockFacts:
+    """One block and the facts of its logs, in log order. `time_s` never falls from one block to the next."""
+
+    number: int
+    hash: Digest
+    parent_hash: Digest
+    time_s: int
+    facts: tuple[Fact, ...] = ()
