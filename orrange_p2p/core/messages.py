@@ -1,0 +1,212 @@
+"""Feed entries, their items and the frames of the two streams, as values.
+
+Spec: protocol/spec/01-types.md, "Wire forms" and "Frames and topics".
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from orrange_p2p.core.types import (
+    Address,
+    Digest,
+    Epoch,
+    MarketId,
+    OrderId,
+    PeerId,
+    Signature,
+    SignedOrder,
+    Ticket,
+    TicketDigest,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """The first item of a feed: which peer and encryption key act for this session."""
+
+    owner: Address
+    session: Address
+    peer_id: PeerId
+    encryption_key: bytes
+    session_signature: Signature
+    peer_signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderItem:
+    """An order enters the feed."""
+
+    signed: SignedOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """An order of this feed is withdrawn."""
+
+    order_id: OrderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """The taker's half of a ticket, with the maker's signed Ready inside."""
+
+    ticket: Ticket
+    taker_signature: Signature
+    ready_epoch: Epoch
+    ready_signature: Signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketItem:
+    """A doubly signed ticket, in the maker's feed."""
+
+    ticket: Ticket
+    taker_signature: Signature
+    maker_signature: Signature
+
+
+Item = Delegation | OrderItem | Cancel | Offer | TicketItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryHeader:
+    """The signed part of a feed entry."""
+
+    session: Address
+    owner: Address
+    market: MarketId
+    seq: int
+    prev_hash: Digest
+    epoch: Epoch
+    items_root: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A feed entry as it crosses the wire; `items` are the decoded `item_bytes`, in order."""
+
+    header: EntryHeader
+    signature: Signature
+    item_bytes: tuple[bytes, ...]
+    items: tuple[Item, ...]
+
+
+class DeclineReason(IntEnum):
+    """Why a maker does not answer Ready."""
+
+    VIEW = 1
+    BUSY = 2
+    NOT_READY = 3
+    UNKNOWN = 4
+    LIMITS = 5
+
+
+LateOrders = tuple[tuple[OrderId, Epoch], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Taker to maker: is this ticket what your view entitles us to? Unsigned."""
+
+    exchange: int
+    ticket: Ticket
+    window_digest: Digest
+    skips: tuple[Address, ...] = ()
+    is_fallback: bool = False
+    late: LateOrders = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Maker to taker: my window differs; these are the orders that came late to me."""
+
+    exchange: int
+    window_digest: Digest
+    late: LateOrders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Maker to taker: I keep these lots for you."""
+
+    exchange: int
+    ticket_digest: TicketDigest
+    ready_epoch: Epoch
+    ready_signature: Signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferFrame:
+    """Taker to maker: the Offer that also stands in the taker's feed."""
+
+    exchange: int
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketFrame:
+    """Maker to taker: the ticket, signed by both."""
+
+    exchange: int
+    item: TicketItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclineFrame:
+    """Maker to taker: no."""
+
+    exchange: int
+    reason: DeclineReason
+
+
+TicketMessage = Prepare | View | Ready | OfferFrame | TicketFrame | DeclineFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """First on a sync stream: the deployment and the markets that the sender follows."""
+
+    chain_id: int
+    settlement: Address
+    markets: tuple[MarketId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where a feed stands: the next seq and the hash of the entry before it."""
+
+    session: Address
+    next_seq: int
+    head_hash: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """All heads of a market, sorted by session."""
+
+    request: int
+    market: MarketId
+    heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetRun:
+    """Ask for entries `[from_seq, to_seq)` of a feed."""
+
+    request: int
+    market: MarketId
+    session: Address
+    from_seq: int
+    to_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Entries of a feed in ascending seq; `has_more` if the page was full."""
+
+    request: int
+    has_more: bool
+    entries: tuple[bytes, ...]
+
+
+SyncMessage = Hello | Heads | GetRun | Run
