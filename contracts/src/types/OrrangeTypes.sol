@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+/// @dev EIP-712 digest of a `Market`.
+type MarketId is bytes32;
+
+/// @dev EIP-712 digest of an `Order`.
+type OrderId is bytes32;
+
+/// @dev EIP-712 digest of a `Ticket`.
+type TicketDigest is bytes32;
+
+using {sameMarket as ==} for MarketId global;
+using {sameOrder as ==} for OrderId global;
+
+function sameMarket(MarketId a, MarketId b) pure returns (bool) {
+    return MarketId.unwrap(a) == MarketId.unwrap(b);
+}
+
+function sameOrder(OrderId a, OrderId b) pure returns (bool) {
+    return OrderId.unwrap(a) == OrderId.unwrap(b);
+}
+
+/// @notice A pair of tokens with its units. Spec: protocol/eip712.json.
+struct Market {
+    address base;
+    address quote;
+    uint96 lotSize; // base units a lot
+    uint96 tickSize; // quote units a lot and tick
+    uint64 minFillLots; // no order is smaller
+}
+
+/// @notice An order as its owner signs it. Enumerations are plain integers: an unknown value is skipped, not reverted.
+struct Order {
+    MarketId market;
+    address owner;
+    address session;
+    uint64 nonce;
+    uint8 side; // 0 buy, 1 sell
+    uint8 kind; // 0 limit
+    uint64 priceTicks;
+    uint64 quantityLots;
+    uint8 tif; // 0 GTC, 1 IOC
+    uint64 expiry; // unix seconds, 0 means none
+    bool postOnly;
+    uint8 minTier;
+    uint32[] paymentMethods;
+    address[] arbitrators;
+    uint8 security;
+}
+
+/// @notice An agreed trade: lots `[makerFrom, makerTo)` of one order against `[takerFrom, takerTo)` of another.
+struct Ticket {
+    OrderId makerOrder;
+    OrderId takerOrder;
+    uint64 priceTicks;
+    uint64 makerFrom;
+    uint64 makerTo;
+    uint64 takerFrom;
+    uint64 takerTo;
+    uint64 epoch;
+    uint64 deadline; // unix seconds
+    uint64 ticketNonce; // of the taker's session
+    uint8 kind; // 0 atomic from the vault
+    uint32 paymentMethod;
+    address arbitrator;
+    uint8 security;
+    bytes32 group;
+}
+
+/// @notice Everything that settles one ticket.
+struct Trade {
+    Market market;
+    Order maker;
+    Order taker;
+    Ticket ticket;
+    bytes makerOrderSignature;
+    bytes takerOrderSignature;
+    bytes makerTicketSignature;
+    bytes takerTicketSignature;
+}
+
+/// @notice What an owner let a session key do. `owner` is zero for a key never registered, `revokedAt` is zero until revoked.
+struct Session {
+    address owner;
+    uint8 scope; // bits: 1 TICKET, 2 TRADE
+    uint64 expiry; // unix seconds
+    uint64 revokedAt; // unix seconds
+}
+
+/// @notice Why a trade was skipped; the numbers are those of protocol/spec/01-types.md.
+enum SkipReason {
+    None,
+    Signature,
+    Market,
+    Validity,
+    Deadline,
+    Replay,
+    Limits,
+    Overfill,
+    Funds,
+    Grouped,
+    Kind
+}
