@@ -1,0 +1,196 @@
+"""What the chain has said so far, so that it can be asked as of any block.
+
+Append-only: every figure is kept with the block it became true in, and a question names a block.
+Spec: protocol/spec/03-orders.md [BOOK-1, FUND-1, FUND-4, HOLD-5].
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orrange_p2p.core.facts import (
+    BlockFacts,
+    Fact,
+    FundsChanged,
+    SessionAuthorised,
+    SessionRevoked,
+    TradeSettled,
+    TradeSkipped,
+)
+from orrange_p2p.core.ranges import Range
+from orrange_p2p.core.types import Address, Digest, Market, MarketId, OrderId, Scope, TicketDigest
+from orrange_p2p.errors import LocalProtocolError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRef:
+    """A block by number, hash and time (unix seconds)."""
+
+    number: int
+    hash: Digest
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """A session as the chain knows it; block numbers say from when."""
+
+    owner: Address
+    scope: Scope
+    expiry_s: int
+    authorised_at: int
+    revoked_at: int | None = None
+
+
+FundsKey = tuple[Address, MarketId, Address]
+
+
+class Ledger:
+    """Chain facts up to the last block added. Blocks are added in order, without gaps."""
+
+    def __init__(self, markets: Mapping[MarketId, Market]) -> None:
+        self._markets = dict(markets)
+        self._blocks: list[BlockRef] = []
+        self._times: list[int] = []
+        self._funds: dict[FundsKey, tuple[list[int], list[int]]] = {}
+        self._sessions: dict[Address, SessionRecord] = {}
+        self._settled_lots: dict[OrderId, list[tuple[int, Range]]] = {}
+        self._settled_tickets: dict[TicketDigest, tuple[int, TradeSettled]] = {}
+        self._skipped: dict[TicketDigest, int] = {}
+        self._touched: dict[int, list[Address]] = {}
+
+    @property
+    def last_block(self) -> BlockRef | None:
+        """The latest block, or None before the first."""
+        return self._blocks[-1] if self._blocks else None
+
+    def add(self, block: BlockFacts) -> None:
+        """Take in the next block.
+
+        Raises:
+            LocalProtocolError: it does not follow the last one; the chain shell is to blame.
+        """
+        if self._blocks:
+            last = self._blocks[-1]
+            if block.number != last.number + 1 or block.parent_hash != last.hash or block.time_s < last.time_s:
+                raise LocalProtocolError(
+                    "BOOK-1", f"expected the block after number {last.number}, was number {block.number}"
+                )
+        self._blocks.append(BlockRef(number=block.number, hash=block.hash, time_s=block.time_s))
+        self._times.append(block.time_s)
+        for fact in block.facts:
+            self._apply(block.number, fact)
+            if isinstance(fact, TradeSettled):
+                self._touched.setdefault(block.number, []).extend((fact.maker_owner, fact.taker_owner))
+            elif not isinstance(fact, TradeSkipped):
+                self._touched.setdefault(block.number, []).append(fact.owner)
+
+    def touched_owners(self, after_block: int, to_block: int) -> tuple[Address, ...]:
+        """Owners whose facts changed in blocks `after_block + 1 .. to_block`, ascending."""
+        owners: list[Address] = []
+        for number in range(after_block + 1, to_block + 1):
+            owners.extend(self._touched.get(number, ()))
+        return tuple(sorted(dict.fromkeys(owners)))
+
+    def _apply(self, number: int, fact: Fact) -> None:
+        if isinstance(fact, FundsChanged):
+            self._move(number, fact.owner, fact.market, fact.token, fact.delta)
+        elif isinstance(fact, TradeSettled):
+            self._settle(number, fact)
+        elif isinstance(fact, SessionAuthorised):
+            self._sessions.setdefault(
+                fact.session,
+                SessionRecord(owner=fact.owner, scope=fact.scope, expiry_s=fact.expiry_s, authorised_at=number),
+            )
+        elif isinstance(fact, SessionRevoked):
+            self._revoke(number, fact)
+        elif isinstance(fact, TradeSkipped):
+            self._skipped[fact.ticket] = fact.reason
+
+    def _revoke(self, number: int, fact: SessionRevoked) -> None:
+        known = self._sessions.get(fact.session)
+        if known is None or known.owner != fact.owner or known.revoked_at is not None:
+            return
+        self._sessions[fact.session] = SessionRecord(
+            owner=known.owner,
+            scope=known.scope,
+            expiry_s=known.expiry_s,
+            authorised_at=known.authorised_at,
+            revoked_at=number,
+        )
+
+    def _move(self, number: int, owner: Address, market: MarketId, token: Address, delta: int) -> None:
+        numbers, totals = self._funds.setdefault((owner, market, token), ([], []))
+        total = (totals[-1] if totals else 0) + delta
+        if numbers and numbers[-1] == number:
+            totals[-1] = total
+        else:
+            numbers.append(number)
+            totals.append(total)
+
+    def _settle(self, number: int, fact: TradeSettled) -> None:
+        self._settled_tickets[fact.ticket] = (number, fact)
+        self._settled_lots.setdefault(fact.maker_order, []).append((number, (fact.maker_from, fact.maker_to)))
+        self._settled_lots.setdefault(fact.taker_order, []).append((number, (fact.taker_from, fact.taker_to)))
+        market = self._markets.get(fact.market)
+        if market is None:
+            return
+        lots = fact.maker_to - fact.maker_from
+        buyer, seller = fact.maker_owner, fact.taker_owner
+        if not fact.is_maker_buyer:
+            buyer, seller = seller, buyer
+        base_amount = market.base_amount(lots)
+        quote_amount = market.quote_amount(fact.price_ticks, lots)
+        self._move(number, seller, fact.market, market.base, -base_amount)
+        self._move(number, buyer, fact.market, market.base, base_amount)
+        self._move(number, buyer, fact.market, market.quote, -quote_amount)
+        self._move(number, seller, fact.market, market.quote, quote_amount)
+
+    def fund_block(self, time_limit_s: int) -> BlockRef | None:
+        """The last block with `time_s <= time_limit_s`, if a later one has been seen. Spec: [BOOK-1]."""
+        at = bisect_right(self._times, time_limit_s)
+        if at == 0 or at == len(self._times):
+            return None
+        return self._blocks[at - 1]
+
+    def block(self, number: int) -> BlockRef | None:
+        """The block of that number, if it was added."""
+        if not self._blocks:
+            return None
+        at = number - self._blocks[0].number
+        return self._blocks[at] if 0 <= at < len(self._blocks) else None
+
+    def allocation(self, owner: Address, market: MarketId, token: Address, *, at_block: int) -> int:
+        """Token units that orders of `owner` may use in `market` as of a block. Spec: [FUND-1]."""
+        timeline = self._funds.get((owner, market, token))
+        if timeline is None:
+            return 0
+        numbers, totals = timeline
+        at = bisect_right(numbers, at_block)
+        return totals[at - 1] if at else 0
+
+    def session(self, session: Address, *, at_block: int) -> SessionRecord | None:
+        """The session's record if it was authorised and not revoked as of a block. Spec: [FUND-4]."""
+        record = self._sessions.get(session)
+        if record is None or record.authorised_at > at_block:
+            return None
+        if record.revoked_at is not None and record.revoked_at <= at_block:
+            return None
+        return record
+
+    def settled_lots(self, order_id: OrderId, *, at_block: int) -> list[Range]:
+        """Lot ranges of an order settled up to a block, in settlement order."""
+        return [lots for number, lots in self._settled_lots.get(order_id, ()) if number <= at_block]
+
+    def settled_in(self, ticket: TicketDigest) -> int | None:
+        """The number of the block in which a ticket settled, or None."""
+        found = self._settled_tickets.get(ticket)
+        return found[0] if found else None
+
+    def settled_trades(self) -> tuple[TradeSettled, ...]:
+        """Every settled trade so far, in chain order."""
+        return tuple(fact for _, fact in self._settled_tickets.values())
+
+    def skip_reason(self, ticket: TicketDigest) -> int | None:
+        """Why a batch last passed over a ticket, or None."""
+        return self._skipped.get(ticket)
