@@ -1,0 +1,112 @@
+"""The book: a join over entries, the chain up to a block, and an epoch.
+
+Spec: protocol/spec/03-orders.md [BOOK-1..3].
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from protocol.reference.cbor import Value, encode
+from protocol.reference.chain import Block, view_at_fund_block
+from protocol.reference.feeds import read_feeds
+from protocol.reference.funds import funded_orders, may_session_match
+from protocol.reference.holds import free_lots, is_live_hold, read_holds
+from protocol.reference.orders import is_live, orders_of
+from protocol.reference.signing import keccak, market_id
+from protocol.reference.types import Address, Clock, Digest, Domain, LotRange, Market, Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookOrder:
+    """A live order: its free lots, ascending, and whether it may be matched now."""
+
+    order_id: Digest
+    order: Order
+    claimed_epoch: int
+    free: tuple[LotRange, ...]
+    is_matchable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The live orders of a market in an epoch, by id, as the fund block has them."""
+
+    market: Digest
+    epoch: int
+    block: Block
+    orders: tuple[BookOrder, ...]
+    dead_sessions: tuple[Address, ...]
+
+
+def compute_book(
+    encoded_entries: Iterable[bytes],
+    market: Market,
+    domain: Domain,
+    blocks: Sequence[Block],
+    clock: Clock,
+    epoch: int,
+) -> Book | None:
+    """Join what the feeds and the chain say about a market. Spec: [BOOK-1..3], [ORD-6], [HOLD-4], [HOLD-5], [FUND-4].
+
+    Args:
+        encoded_entries: Entries in any order, with any repetition, sound or not, of any market.
+        market: The market.
+        domain: The deployment.
+        blocks: The chain as seen so far, by number.
+        clock: When epochs start.
+        epoch: The epoch.
+
+    Returns:
+        The book, or None while the epoch's fund block is unknown.
+    """
+    view = view_at_fund_block(blocks, clock, epoch)
+    if view is None:
+        return None
+    this_market = market_id(domain, market)
+    feeds = [feed for feed in read_feeds(domain, encoded_entries) if feed.market == this_market]
+    placed = {order.order_id: order for feed in feeds for order in orders_of(domain, market, feed, epoch)}
+    holds = [hold for hold in read_holds(domain, clock, feeds, placed, epoch) if is_live_hold(view, hold)]
+    free = {order_id: free_lots(view, order, holds) for order_id, order in placed.items()}
+    live = sorted(
+        order_id
+        for order_id, order in placed.items()
+        if is_live(clock, order, epoch, has_free_lots=free[order_id] != [])
+    )
+    candidates = {
+        order_id: free[order_id] for order_id in live if may_session_match(view, clock, placed[order_id], epoch)
+    }
+    funded = funded_orders(this_market, market, view, placed, holds, candidates)
+    return Book(
+        market=this_market,
+        epoch=epoch,
+        block=view.block,
+        orders=tuple(
+            BookOrder(
+                order_id=order_id,
+                order=placed[order_id].order,
+                claimed_epoch=placed[order_id].claimed_epoch,
+                free=tuple(free[order_id]),
+                is_matchable=order_id in funded,
+            )
+            for order_id in live
+        ),
+        dead_sessions=tuple(sorted(feed.session for feed in feeds if feed.is_dead)),
+    )
+
+
+def encode_book(book: Book) -> bytes:
+    """The bytes that two nodes with the same entries, chain and epoch agree on. Spec: [BOOK-3]."""
+    rows: list[Value] = [
+        [row.order_id, row.claimed_epoch, encode_ranges(row.free), row.is_matchable] for row in book.orders
+    ]
+    return encode([book.market, book.epoch, book.block.number, book.block.hash, rows, list(book.dead_sessions)])
+
+
+def encode_ranges(ranges: Iterable[LotRange]) -> Value:
+    """Lot ranges as arrays of two."""
+    return [[first, second] for first, second in ranges]
+
+
+def book_digest(book: Book) -> Digest:
+    """The keccak of the book's bytes. Spec: [BOOK-3]."""
+    return keccak(encode_book(book))

@@ -1,0 +1,145 @@
+"""What the chain says, and the block at which a book asks it.
+
+Spec: protocol/spec/03-orders.md [BOOK-1], [HOLD-5], [FUND-1], [FUND-4].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocol.reference.types import (
+    Address,
+    Clock,
+    Digest,
+    LotRange,
+    Market,
+    base_amount,
+    epoch_start_s,
+    quote_amount,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundsChanged:
+    """What an owner has allocated to a market grew or, with a negative delta, shrank."""
+
+    owner: Address
+    market: Digest
+    token: Address
+    delta: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionAuthorised:
+    """An owner gave a session key its record, which is for ever but for its revocation."""
+
+    owner: Address
+    session: Address
+    scope: int
+    expiry: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRevoked:
+    """An owner took a session key's record back."""
+
+    owner: Address
+    session: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeSettled:
+    """A ticket settled."""
+
+    ticket: Digest
+    market: Digest
+    maker_order: Digest
+    taker_order: Digest
+    maker_owner: Address
+    taker_owner: Address
+    is_maker_buyer: bool
+    price_ticks: int
+    maker_from: int
+    maker_to: int
+    taker_from: int
+    taker_to: int
+
+
+Fact = FundsChanged | SessionAuthorised | SessionRevoked | TradeSettled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One block with its facts in log order; `time_s` never falls from one block to the next."""
+
+    number: int
+    hash: Digest
+    time_s: int
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainView:
+    """The chain up to one block."""
+
+    block: Block
+    facts: tuple[Fact, ...]
+
+    @property
+    def trades(self) -> list[TradeSettled]:
+        """Every trade settled so far."""
+        return [fact for fact in self.facts if isinstance(fact, TradeSettled)]
+
+
+def view_at_fund_block(blocks: Sequence[Block], clock: Clock, epoch: int) -> ChainView | None:
+    """The chain up to `fund_block(epoch)`; None while that block is unknown. Spec: [BOOK-1].
+
+    Args:
+        blocks: The chain as seen so far, by number.
+        clock: When epochs start.
+        epoch: The epoch whose book is asked for.
+    """
+    bound_s = epoch_start_s(clock, epoch) - clock.constants.l_fund
+    early_enough = [block for block in blocks if block.time_s <= bound_s]
+    if not early_enough or len(early_enough) == len(blocks):
+        return None
+    return ChainView(block=early_enough[-1], facts=tuple(fact for block in early_enough for fact in block.facts))
+
+
+def allocation(view: ChainView, market_id: Digest, market: Market, owner: Address, token: Address) -> int:
+    """What an owner has allocated to a market in a token. Spec: [FUND-1]."""
+    total = sum(
+        fact.delta
+        for fact in view.facts
+        if isinstance(fact, FundsChanged) and (fact.owner, fact.market, fact.token) == (owner, market_id, token)
+    )
+    for trade in view.trades:
+        if trade.market != market_id:
+            continue
+        buyer, seller = trade.maker_owner, trade.taker_owner
+        if not trade.is_maker_buyer:
+            buyer, seller = seller, buyer
+        lots = trade.maker_to - trade.maker_from
+        base, quote = base_amount(market, lots), quote_amount(market, trade.price_ticks, lots)
+        moves = [(seller, market.base, -base), (buyer, market.base, base)]
+        moves += [(buyer, market.quote, -quote), (seller, market.quote, quote)]
+        total += sum(delta for who, what, delta in moves if (who, what) == (owner, token))
+    return total
+
+
+def settled_lots(view: ChainView, order_id: Digest) -> list[LotRange]:
+    """The lots of an order that trades have settled. Spec: [HOLD-5]."""
+    as_maker = [(trade.maker_from, trade.maker_to) for trade in view.trades if trade.maker_order == order_id]
+    as_taker = [(trade.taker_from, trade.taker_to) for trade in view.trades if trade.taker_order == order_id]
+    return as_maker + as_taker
+
+
+def session_record(view: ChainView, session: Address) -> SessionAuthorised | None:
+    """The record of a session key; a revoked one has none. Spec: [ORD-2], [FUND-4]."""
+    for fact in view.facts:
+        if isinstance(fact, SessionAuthorised) and fact.session == session:
+            is_revoked = any(
+                isinstance(other, SessionRevoked) and (other.owner, other.session) == (fact.owner, session)
+                for other in view.facts
+            )
+            return None if is_revoked else fact
+    return None

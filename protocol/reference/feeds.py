@@ -1,0 +1,185 @@
+"""Owner feeds: from a heap of encoded entries to what each session has said.
+
+Spec: protocol/spec/02-feeds.md.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.reference.cbor import Refused, encode
+from protocol.reference.signing import digest, is_signed_by_peer, keccak, recover
+from protocol.reference.types import ZERO_DIGEST, Address, Digest, Domain
+from protocol.reference.wire import read_entry, read_item
+
+DELEGATION, ORDER, CANCEL, OFFER, TICKET, DECLINE, CHECKPOINT = range(1, 8)
+ENTRIES_PER_EPOCH_MAX = 4
+HELD_AHEAD_MAX = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A sound entry; each item is its decoded fields, the tag first."""
+
+    session: Address
+    owner: Address
+    market: Digest
+    seq: int
+    prev_hash: Digest
+    epoch: int
+    items_root: Digest
+    items: tuple[list[Any], ...]
+    entry_hash: Digest = ZERO_DIGEST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """What a feed opens with: whose session this is, on which node, and the key that notes to it are sealed with."""
+
+    owner: Address
+    session: Address
+    peer_id: bytes
+    encryption_key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """What one session says in one market.
+
+    Attributes:
+        known: Every sound entry, once.
+        standing: Those that count: contiguous from seq 0, unbroken, below any fork.
+        forked_seq: The lowest seq with two entries, if there is one; the session is dead in the market then.
+    """
+
+    session: Address
+    market: Digest
+    known: tuple[Entry, ...]
+    standing: tuple[Entry, ...]
+    forked_seq: int | None
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the session is dead in the market. Spec: [FEED-6]."""
+        return self.forked_seq is not None
+
+
+def items_root(encoded_items: Iterable[bytes]) -> Digest:
+    """`keccak256(concat(keccak256(item bytes)))`. Spec: [TYPE-4]."""
+    return keccak(b"".join(keccak(item) for item in encoded_items))
+
+
+def read_sound_entry(domain: Domain, encoded: bytes) -> Entry:
+    """Decode an entry and see that it says what its session signed. Spec: [FEED-1].
+
+    Raises:
+        Refused: if the entry is unsound; no honest peer sends it.
+    """
+    session, owner, market, seq, prev_hash, epoch, root, signature, encoded_items = read_entry(encoded)
+    if root != items_root(encoded_items):
+        raise Refused("FEED-1", "expected the items_root of the entry's items, was another")
+    header = Entry(
+        session=session,
+        owner=owner,
+        market=market,
+        seq=seq,
+        prev_hash=prev_hash,
+        epoch=epoch,
+        items_root=root,
+        items=tuple(read_item(item) for item in encoded_items),
+    )
+    entry_hash = digest(domain, "FeedEntry", header)
+    if recover(entry_hash, signature) != session:
+        raise Refused("FEED-1", "expected a signature of the entry's session, was another's")
+    fields = {name: getattr(header, name) for name in Entry.__dataclass_fields__}
+    return Entry(**(fields | {"entry_hash": entry_hash}))
+
+
+def read_feeds(domain: Domain, encoded_entries: Iterable[bytes]) -> list[Feed]:
+    """Sort entries into feeds; unsound ones leave no trace, order and repetition do not matter. Spec: [FEED-7..8]."""
+    known: dict[Digest, Entry] = {}
+    for encoded in encoded_entries:
+        try:
+            entry = read_sound_entry(domain, encoded)
+        except Refused:
+            continue
+        known.setdefault(entry.entry_hash, entry)
+    names = sorted({(entry.session, entry.market) for entry in known.values()})
+    return [
+        read_feed(domain, [entry for entry in known.values() if (entry.session, entry.market) == name])
+        for name in names
+    ]
+
+
+def read_feed(domain: Domain, entries: Sequence[Entry]) -> Feed:
+    """Find what counts among the distinct sound entries of one session and market. Spec: [FEED-2..6], [FEED-8]."""
+    forked_seq = lowest_forked_seq(entries)
+    standing: list[Entry] = []
+    for entry in sorted(entries, key=lambda entry: entry.seq):
+        is_below_fork = forked_seq is None or entry.seq < forked_seq
+        if not is_below_fork or not follows(domain, standing, entry):
+            break
+        standing.append(entry)
+    return Feed(
+        session=entries[0].session,
+        market=entries[0].market,
+        known=tuple(sorted(entries, key=lambda entry: (entry.seq, entry.entry_hash))),
+        standing=tuple(standing),
+        forked_seq=forked_seq,
+    )
+
+
+def lowest_forked_seq(entries: Sequence[Entry]) -> int | None:
+    """The lowest seq that has two entries with different hashes, contiguous or not. Spec: [FEED-6]."""
+    seqs = [entry.seq for entry in entries]
+    return min((seq for seq in seqs if seqs.count(seq) > 1), default=None)
+
+
+def follows(domain: Domain, standing: Sequence[Entry], entry: Entry) -> bool:
+    """Say whether an entry is next after those that stand and breaks no rule of its feed. Spec: [FEED-2..5]."""
+    if entry.seq != len(standing):
+        return False
+    if not standing:
+        return entry.prev_hash == ZERO_DIGEST and opens_with_its_only_delegation(domain, entry)
+    return (
+        entry.prev_hash == standing[-1].entry_hash
+        and entry.owner == standing[0].owner
+        and entry.epoch >= standing[-1].epoch
+        and [earlier.epoch for earlier in standing].count(entry.epoch) < ENTRIES_PER_EPOCH_MAX
+        and not any(item[0] == DELEGATION for item in entry.items)
+    )
+
+
+def opens_with_its_only_delegation(domain: Domain, entry: Entry) -> bool:
+    """Say whether item 0 is a good Delegation and no other item is one. Spec: [FEED-3]."""
+    if [item[0] == DELEGATION for item in entry.items] != [True] + [False] * (len(entry.items) - 1):
+        return False
+    _, owner, session, peer_id, encryption_key, session_signature, peer_signature = entry.items[0]
+    delegation = Delegation(owner=owner, session=session, peer_id=peer_id, encryption_key=encryption_key)
+    signed = digest(domain, "Delegation", delegation)
+    return (
+        owner == entry.owner
+        and session == entry.session
+        and recover(signed, session_signature) == session
+        and is_signed_by_peer(signed, peer_signature, peer_id)
+    )
+
+
+def receive(held: Sequence[Entry], entry: Entry) -> list[Entry]:
+    """What a node holds of one feed after one more sound entry arrives. Spec: [FEED-5], [FEED-7]."""
+    if any(entry.entry_hash == earlier.entry_hash for earlier in held):
+        return list(held)
+    next_seq = 0
+    while any(earlier.seq == next_seq for earlier in held):
+        next_seq += 1
+    ahead = [earlier for earlier in held if earlier.seq > next_seq]
+    if entry.seq > next_seq and len(ahead) >= HELD_AHEAD_MAX:
+        return list(held)
+    return [*held, entry]
+
+
+def encode_entry(entry: Entry, signature: bytes) -> bytes:
+    """Write an entry down again, for those who make vectors."""
+    encoded_items: list[Any] = [encode(item) for item in entry.items]
+    head: list[Any] = [getattr(entry, name) for name in list(Entry.__dataclass_fields__)[:7]]
+    return encode([*head, signature, encoded_items])

@@ -1,0 +1,158 @@
+"""The words of the protocol: values, units, presets.
+
+The fields of a struct that is signed bear the names of `protocol/eip712.json` in snake case, in the same order.
+Spec: protocol/spec/01-types.md.
+"""
+
+from dataclasses import dataclass
+
+Address = bytes  # 20 bytes
+Digest = bytes  # 32 bytes
+Signature = bytes  # 65 bytes, r || s || v
+LotRange = tuple[int, int]  # half open: the lots [first, second)
+
+ZERO_ADDRESS = bytes(20)
+ZERO_DIGEST = bytes(32)
+
+BUY, SELL = 0, 1
+LIMIT = 0
+GTC, IOC = 0, 1
+ATOMIC = 0
+SCOPE_TICKET, SCOPE_TRADE = 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """One deployment: the chain's id and the settlement contract. Spec: [SIGN-1]."""
+
+    chain_id: int
+    settlement: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """A pair of tokens with its units: base units a lot, quote units a lot and tick."""
+
+    base: Address
+    quote: Address
+    lot_size: int
+    tick_size: int
+    min_fill_lots: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order as its owner signs it; its id is its EIP-712 digest."""
+
+    market: Digest
+    owner: Address
+    session: Address
+    nonce: int
+    side: int
+    kind: int
+    price_ticks: int
+    quantity_lots: int
+    tif: int
+    expiry: int
+    post_only: bool
+    min_tier: int
+    payment_methods: tuple[int, ...]
+    arbitrators: tuple[Address, ...]
+    security: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A trade: the lots [maker_from, maker_to) of one order against [taker_from, taker_to) of another."""
+
+    maker_order: Digest
+    taker_order: Digest
+    price_ticks: int
+    maker_from: int
+    maker_to: int
+    taker_from: int
+    taker_to: int
+    epoch: int
+    deadline: int
+    ticket_nonce: int
+    kind: int
+    payment_method: int
+    arbitrator: Address
+    security: int
+    group: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What a maker's session signs to promise lots to a ticket. Spec: protocol/spec/05-tickets.md [TICK-3]."""
+
+    ticket: Digest
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constants:
+    """One preset; `_ms` in milliseconds, `d` and `l_fund` in seconds, `wait`, `k` and `w` in epochs."""
+
+    epoch_ms: int
+    grace_ms: int
+    t_ack_ms: int
+    wait: int
+    k: int
+    w: int
+    d: int
+    l_fund: int
+    quorum: int
+    degree: int
+    presence_s: int
+    dead_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """When epochs start: the preset's constants and the network's first instant."""
+
+    constants: Constants
+    genesis_ms: int
+
+
+def _preset(*values: int) -> Constants:
+    """Lay one row of the table of constants out by name."""
+    return Constants(**dict(zip(Constants.__dataclass_fields__, values, strict=True)))
+
+
+PRESETS = {
+    "minimal": _preset(50, 50, 200, 8, 20, 16, 20, 1, 1, 4, 1, 4),
+    "demo": _preset(1000, 500, 1500, 3, 8, 12, 60, 2, 1, 4, 5, 20),
+    "dev": _preset(500, 400, 1000, 4, 10, 12, 60, 2, 1, 6, 5, 20),
+    "main": _preset(250, 350, 1000, 4, 20, 16, 60, 36, 3, 8, 20, 60),
+}
+
+
+def are_consistent(constants: Constants) -> bool:
+    """Say whether acknowledgements fit into waiting, an IOC's life and the second pass. Spec: [CONST-1]."""
+    return (
+        constants.t_ack_ms <= constants.wait * constants.epoch_ms
+        and constants.k * constants.epoch_ms >= constants.grace_ms + 4 * constants.t_ack_ms
+        and constants.w >= constants.wait + 8
+    )
+
+
+def base_amount(market: Market, lots: int) -> int:
+    """Base units that `lots` lots are. Spec: [TYPE-1]."""
+    return lots * market.lot_size
+
+
+def quote_amount(market: Market, price_ticks: int, lots: int) -> int:
+    """Quote units that `lots` lots cost. Spec: [TYPE-1]; integers all the way, [TYPE-3]."""
+    return price_ticks * market.tick_size * lots
+
+
+def epoch_start_ms(clock: Clock, epoch: int) -> int:
+    """The millisecond in which an epoch starts. Spec: [TYPE-2]."""
+    return clock.genesis_ms + epoch * clock.constants.epoch_ms
+
+
+def epoch_start_s(clock: Clock, epoch: int) -> int:
+    """The second in which an epoch starts, rounded down as the contract does. Spec: [TYPE-2]."""
+    return epoch_start_ms(clock, epoch) // 1000

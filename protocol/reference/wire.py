@@ -1,0 +1,244 @@
+"""What crosses the wire: shapes of messages, and the strict reading and writing of entries and items.
+
+A shape looks at a decoded value and refuses what is not of its type, range and number.
+Spec: protocol/spec/01-types.md [CBOR-4], [CBOR-5], [TYPE-4..6], "Wire forms", "Frames and topics", "Limits".
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from protocol.reference.cbor import Refused, decode
+from protocol.reference.signing import PEER_ID_PREFIX, is_well_formed
+
+Shape = Callable[[Any], None]
+
+ENTRY_BYTES_MAX = 16 * 1024
+ORDER_ITEM_BYTES_MAX = 1024
+GOSSIP_BYTES_MAX = 64 * 1024
+TICKET_FRAME_BYTES_MAX = 16 * 1024
+SYNC_FRAME_BYTES_MAX = 256 * 1024
+
+
+def unsigned(bits: int) -> Shape:
+    """An unsigned integer of so many bits."""
+
+    def check(value: Any) -> None:
+        if type(value) is not int or value >= 2**bits:
+            raise Refused("CBOR-4", f"expected a u{bits}, was {value!r}")
+
+    return check
+
+
+def one_of(*allowed: int) -> Shape:
+    """A member of an enumeration, as its integer."""
+
+    def check(value: Any) -> None:
+        if type(value) is not int or value not in allowed:
+            raise Refused("CBOR-4", f"expected one of {allowed}, was {value!r}")
+
+    return check
+
+
+def octets(length: int) -> Shape:
+    """A byte string of exactly this length."""
+
+    def check(value: Any) -> None:
+        if type(value) is not bytes or len(value) != length:
+            raise Refused("CBOR-4", f"expected {length} bytes, was {value!r}")
+
+    return check
+
+
+def boolean(value: Any) -> None:
+    """`true` or `false`."""
+    if type(value) is not bool:
+        raise Refused("CBOR-4", f"expected a boolean, was {value!r}")
+
+
+def signature(value: Any) -> None:
+    """A secp256k1 signature of the one accepted form. Spec: [SIGN-3]."""
+    octets(65)(value)
+    if not is_well_formed(value):
+        raise Refused("SIGN-3", f"expected 0 < r, 0 < s <= n/2 and v 27 or 28, was {value.hex()}")
+
+
+def peer_id(value: Any) -> None:
+    """The identity multihash of an Ed25519 key. Spec: [TYPE-5]."""
+    octets(38)(value)
+    if not value.startswith(PEER_ID_PREFIX):
+        raise Refused("CBOR-4", f"expected a peer id that starts with {PEER_ID_PREFIX.hex()}, was {value.hex()}")
+
+
+def record(*fields: Shape) -> Shape:
+    """An array with one value a field: first each value's type and range, then their number. Spec: [CBOR-4]."""
+
+    def check(value: Any) -> None:
+        if type(value) is not list:
+            raise Refused("CBOR-4", f"expected an array, was {value!r}")
+        for field, element in zip(fields, value, strict=False):
+            field(element)
+        if len(value) != len(fields):
+            raise Refused("CBOR-4", f"expected {len(fields)} fields, was {len(value)}")
+
+    return check
+
+
+def preferences(element: Shape) -> Shape:
+    """A list by preference: at most 8, none twice. Spec: [CBOR-5], "Wire forms"."""
+
+    def check(value: Any) -> None:
+        sequence(element, at_least=0, at_most=8)(value)
+        if len(set(value)) != len(value):
+            raise Refused("CBOR-4", "expected no duplicates in a list by preference")
+
+    return check
+
+
+def sequence(element: Shape, *, at_least: int = 0, at_most: int | None = None) -> Shape:
+    """A list whose order means something."""
+
+    def check(value: Any) -> None:
+        if type(value) is not list:
+            raise Refused("CBOR-4", f"expected an array, was {value!r}")
+        for each in value:
+            element(each)
+        if len(value) < at_least or (at_most is not None and len(value) > at_most):
+            raise Refused("CBOR-4", f"expected {at_least} to {at_most} elements, was {len(value)}")
+
+    return check
+
+
+def ascending(element: Shape) -> Shape:
+    """A list sorted by its elements, or by the first field of its rows, without duplicates. Spec: [CBOR-5]."""
+
+    def check(value: Any) -> None:
+        sequence(element)(value)
+        keys = [each[0] if type(each) is list else each for each in value]
+        if any(left >= right for left, right in pairwise(keys)):
+            raise Refused("CBOR-5", "expected a list sorted ascending without duplicates")
+
+    return check
+
+
+def nested(read: Callable[[bytes], object]) -> Shape:
+    """A byte string that holds an encoded message. Spec: [CBOR-3]."""
+
+    def check(value: Any) -> None:
+        if type(value) is not bytes:
+            raise Refused("CBOR-4", f"expected a nested message as bytes, was {value!r}")
+        read(value)
+
+    return check
+
+
+def read_as(shape: Shape, encoded: bytes, *, bytes_max: int) -> list[Any]:
+    """Decode bytes strictly and hold them to a shape and a size; the shape is that of an array."""
+    if len(encoded) > bytes_max:
+        raise Refused("CBOR-4", f"expected at most {bytes_max} bytes, was {len(encoded)}")
+    value: Any = decode(encoded)
+    shape(value)
+    return value  # type: ignore[no-any-return]
+
+
+U8, U32, U64 = unsigned(8), unsigned(32), unsigned(64)
+ADDRESS, DIGEST = octets(20), octets(32)
+
+ORDER = record(
+    DIGEST, ADDRESS, ADDRESS, U64, one_of(0, 1), one_of(0, 1), U64, U64, one_of(0, 1, 2, 3, 4), U64,
+    boolean, U8, preferences(U32), preferences(ADDRESS), U8,
+)  # fmt: skip
+TICKET_BODY = record(
+    DIGEST, DIGEST, U64, U64, U64, U64, U64, U64, U64, U64, one_of(0, 1), U32, ADDRESS, U8, DIGEST
+)  # fmt: skip
+DECLINE_REASON = one_of(1, 2, 3, 4, 5)
+
+ITEMS: dict[int, Shape] = {
+    1: record(one_of(1), ADDRESS, ADDRESS, peer_id, octets(32), signature, octets(64)),
+    2: record(one_of(2), ORDER, signature),
+    3: record(one_of(3), DIGEST),
+    4: record(one_of(4), TICKET_BODY, signature, U64, signature),
+    5: record(one_of(5), TICKET_BODY, signature, signature),
+    6: record(one_of(6), DIGEST, DIGEST, U64, DECLINE_REASON),
+    7: record(one_of(7), ascending(DIGEST), ascending(DIGEST), ascending(DIGEST)),
+}
+
+
+def tagged(shapes: dict[int, Shape]) -> Shape:
+    """An array whose first field says which of the shapes it has."""
+
+    def check(value: Any) -> None:
+        if type(value) is not list or not value or type(value[0]) is not int or value[0] not in shapes:
+            raise Refused("CBOR-4", f"expected an array that starts with one of the tags {sorted(shapes)}")
+        shapes[value[0]](value)
+
+    return check
+
+
+def read_item(encoded: bytes) -> list[Any]:
+    """Decode one item of an entry into its fields, the tag first."""
+    fields = read_as(tagged(ITEMS), encoded, bytes_max=ENTRY_BYTES_MAX)
+    if fields[0] == 2 and len(encoded) > ORDER_ITEM_BYTES_MAX:
+        raise Refused("CBOR-4", f"expected an order item of at most {ORDER_ITEM_BYTES_MAX} bytes, was {len(encoded)}")
+    return fields
+
+
+ENTRY = record(
+    ADDRESS, ADDRESS, DIGEST, U64, DIGEST, U64, DIGEST, signature, sequence(nested(read_item), at_least=1, at_most=64)
+)  # fmt: skip
+
+
+def read_entry(encoded: bytes) -> list[Any]:
+    """Decode one entry with all its items into its fields; the items stay encoded."""
+    return read_as(ENTRY, encoded, bytes_max=ENTRY_BYTES_MAX)
+
+
+BATCH = record(one_of(1), sequence(nested(read_entry), at_least=1, at_most=64))
+
+
+def read_batch(encoded: bytes) -> list[Any]:
+    """Decode one gossip message."""
+    return read_as(BATCH, encoded, bytes_max=GOSSIP_BYTES_MAX)
+
+
+def item_of(tag: int) -> Callable[[bytes], object]:
+    """A reader for items of one kind only."""
+
+    def read(encoded: bytes) -> object:
+        fields = read_item(encoded)
+        if fields[0] != tag:
+            raise Refused("CBOR-4", f"expected an item with tag {tag}, was {fields[0]}")
+        return fields
+
+    return read
+
+
+LATE_ORDERS = ascending(record(DIGEST, U64))
+TICKET_FRAMES = tagged(
+    {
+        1: record(one_of(1), U64, TICKET_BODY, DIGEST, ascending(ADDRESS), boolean, LATE_ORDERS),
+        2: record(one_of(2), U64, DIGEST, LATE_ORDERS),
+        3: record(one_of(3), U64, DIGEST, U64, signature),
+        4: record(one_of(4), U64, nested(item_of(4))),
+        5: record(one_of(5), U64, nested(item_of(5))),
+        6: record(one_of(6), U64, DECLINE_REASON),
+    }
+)
+SYNC_FRAMES = tagged(
+    {
+        1: record(one_of(1), U64, ADDRESS, ascending(DIGEST)),
+        2: record(one_of(2), U64, DIGEST, ascending(record(ADDRESS, U64, DIGEST))),
+        3: record(one_of(3), U64, DIGEST, ADDRESS, U64, U64),
+        4: record(one_of(4), U64, boolean, sequence(nested(read_entry))),
+    }
+)
+
+
+def read_ticket_frame(encoded: bytes) -> list[Any]:
+    """Decode one frame of the ticket stream. Spec: [NET-2]."""
+    return read_as(TICKET_FRAMES, encoded, bytes_max=TICKET_FRAME_BYTES_MAX)
+
+
+def read_sync_frame(encoded: bytes) -> list[Any]:
+    """Decode one frame of the sync stream. Spec: [NET-2]."""
+    return read_as(SYNC_FRAMES, encoded, bytes_max=SYNC_FRAME_BYTES_MAX)
