@@ -1,0 +1,212 @@
+"""Our three contracts: how values of the core become calls, and how events become facts for the core.
+
+Spec: protocol/spec/01-types.md (skip reasons), protocol/eip712.json (fields and their order).
+"""
+
+from collections.abc import Sequence
+
+from orrange_p2p.chain.abi import ContractInterface, Event, decode_revert, load_contract
+from orrange_p2p.chain.backend import Log
+from orrange_p2p.core.facts import (
+    Fact,
+    FundsChanged,
+    SessionAuthorised,
+    SessionRevoked,
+    TradeSettled,
+    TradeSkipped,
+)
+from orrange_p2p.core.types import (
+    Address,
+    Market,
+    MarketId,
+    Order,
+    OrderId,
+    Scope,
+    SignedTrade,
+    Ticket,
+    TicketDigest,
+)
+
+SKIP_REASONS = {
+    1: "signature",
+    2: "market",
+    3: "validity",
+    4: "deadline",
+    5: "replay",
+    6: "limits",
+    7: "overfill",
+    8: "funds",
+    9: "grouped",
+    10: "kind",
+}
+
+
+def vault_contract() -> ContractInterface:
+    """Custody, allocations and sessions."""
+    return load_contract("OrrangeVault")
+
+
+def settlement_contract() -> ContractInterface:
+    """Settlement of signed tickets."""
+    return load_contract("OrrangeSettlement")
+
+
+def token_contract() -> ContractInterface:
+    """An ERC-20 token; `mint` exists on test tokens only."""
+    return load_contract("TestToken")
+
+
+def explain_revert(payload: bytes) -> str:
+    """What one of our contracts reverted with, as `Name(field=value, ...)`."""
+    return decode_revert(payload, (vault_contract(), settlement_contract(), token_contract()))
+
+
+def skip_reason_name(reason: int) -> str:
+    """The name of a skip reason; an unknown one keeps its number."""
+    return SKIP_REASONS.get(reason, f"reason {reason}")
+
+
+def market_fields(market: Market) -> tuple[object, ...]:
+    """A market as the contracts take it."""
+    return (market.base, market.quote, market.lot_size, market.tick_size, market.min_fill_lots)
+
+
+def order_fields(order: Order) -> tuple[object, ...]:
+    """An order as the contracts take it."""
+    return (
+        order.market,
+        order.owner,
+        order.session,
+        order.nonce,
+        int(order.side),
+        int(order.kind),
+        order.price_ticks,
+        order.quantity_lots,
+        int(order.tif),
+        order.expiry_s,
+        order.post_only,
+        order.min_tier,
+        order.payment_methods,
+        order.arbitrators,
+        order.security,
+    )
+
+
+def ticket_fields(ticket: Ticket) -> tuple[object, ...]:
+    """A ticket as the contracts take it."""
+    return (
+        ticket.maker_order,
+        ticket.taker_order,
+        ticket.price_ticks,
+        ticket.maker_from,
+        ticket.maker_to,
+        ticket.taker_from,
+        ticket.taker_to,
+        ticket.epoch,
+        ticket.deadline_s,
+        ticket.ticket_nonce,
+        int(ticket.kind),
+        ticket.payment_method,
+        ticket.arbitrator,
+        ticket.security,
+        ticket.group,
+    )
+
+
+def encode_settle(trades: Sequence[SignedTrade]) -> bytes:
+    """The input of `OrrangeSettlement.settle` for these trades, in this order."""
+    rows = [
+        (
+            market_fields(trade.market),
+            order_fields(trade.maker.order),
+            order_fields(trade.taker.order),
+            ticket_fields(trade.ticket),
+            trade.maker.signature,
+            trade.taker.signature,
+            trade.maker_signature,
+            trade.taker_signature,
+        )
+        for trade in trades
+    ]
+    return settlement_contract().encode_call("settle", rows)
+
+
+class FactDecoder:
+    """Turns the logs of one deployment into facts.
+
+    `FundsChanged` keeps *usable = allocation less everything asked to leave* exact:
+
+    - `Allocated(amount)`: `+amount`.
+    - `DeallocationRequested(amount)`: `-amount`, at once; the vault adds it to what is pending.
+    - A trade may spend what is pending. Nothing is said then: the trade moves the allocation, pending stays, and usable
+      may fall below zero.
+    - `DeallocationExecuted(moved)`: the allocation falls by `moved` and pending by all that was requested, so usable
+      grows by `requested - moved`, which is what trades took of it. Zero is left out.
+
+    For the last one it remembers what was requested and not yet executed, so it must see every log from the
+    deployment's block on, in order.
+    """
+
+    def __init__(self, *, vault: Address, settlement: Address) -> None:
+        self.addresses = (vault, settlement)
+        self._vault = vault
+        self._requested: dict[tuple[Address, MarketId, Address], int] = {}
+
+    def decode(self, log: Log) -> Fact | None:
+        """The fact in `log`, or None if it says nothing that the core needs."""
+        if log.address == self._vault:
+            event = vault_contract().decode_event(log)
+            return None if event is None else self._vault_fact(event)
+        event = settlement_contract().decode_event(log)
+        return None if event is None else _settlement_fact(event)
+
+    def _vault_fact(self, event: Event) -> Fact | None:
+        fields = event.fields
+        match event.name:
+            case "SessionAuthorised":
+                return SessionAuthorised(
+                    owner=Address(fields["owner"]),
+                    session=Address(fields["session"]),
+                    scope=Scope(fields["scope"]),
+                    expiry_s=fields["expiry"],
+                )
+            case "SessionRevoked":
+                return SessionRevoked(owner=Address(fields["owner"]), session=Address(fields["session"]))
+            case "Allocated" | "DeallocationRequested" | "DeallocationExecuted":
+                return self._funds_fact(event)
+            case _:
+                return None
+
+    def _funds_fact(self, event: Event) -> FundsChanged | None:
+        owner, token = Address(event.fields["owner"]), Address(event.fields["token"])
+        market, amount = MarketId(event.fields["market"]), int(event.fields["amount"])
+        key = (owner, market, token)
+        delta = amount
+        if event.name == "DeallocationRequested":
+            self._requested[key] = self._requested.get(key, 0) + amount
+            delta = -amount
+        elif event.name == "DeallocationExecuted":
+            delta = self._requested.pop(key, amount) - amount
+        return FundsChanged(owner=owner, market=market, token=token, delta=delta) if delta else None
+
+
+def _settlement_fact(event: Event) -> Fact | None:
+    fields = event.fields
+    if event.name == "TradeSkipped":
+        return TradeSkipped(ticket=TicketDigest(fields["ticket"]), reason=fields["reason"])
+    if event.name != "TradeCompleted":
+        return None
+    return TradeSettled(
+        ticket=TicketDigest(fields["ticket"]),
+        market=MarketId(fields["market"]),
+        maker_order=OrderId(fields["makerOrder"]),
+        taker_order=OrderId(fields["takerOrder"]),
+        maker_owner=Address(fields["makerOwner"]),
+        taker_owner=Address(fields["takerOwner"]),
+        is_maker_buyer=fields["makerIsBuyer"],
+        price_ticks=fields["priceTicks"],
+        maker_from=fields["makerFrom"],
+        maker_to=fields["makerTo"],
+        taker_from=fields["takerFrom"],
+        taker_to=fields["takerTo"],
+    )

@@ -1,0 +1,370 @@
+"""A chain behind JSON-RPC: any Ethereum node, over httpx on trio.
+
+Transient failures are tried again a bounded number of times with growing pauses; then `ChainUnavailable` says in one
+sentence what to look at.
+"""
+
+import ipaddress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+
+from orrange_p2p.chain.backend import BlockRef, CallReverted, Fees, Log, Receipt, TransactionRefused
+from orrange_p2p.core.hashing import keccak256
+from orrange_p2p.core.types import Address, Digest
+from orrange_p2p.errors import ChainUnavailable, ConfigError
+
+_ATTEMPTS = 3
+_BACKOFF_START_S = 0.2
+_TIMEOUT_S = 10.0
+_POLL_INTERVAL_S = 0.25
+_LOG_RANGE_BLOCKS = 1_000
+_BATCH_CALLS = 50
+_MAX_CONNECTIONS = 8
+_TRANSIENT_STATUS = (429, 500, 502, 503, 504)
+_DEFAULT_PRIORITY_FEE_WEI = 10**9
+_REVERT_CODE = 3
+_KNOWN_MESSAGES = ("already known", "already imported", "known transaction", "alreadyknown")
+_NONCE_MESSAGES = (
+    "nonce too low",
+    "nonce is too low",
+    "replacement transaction underpriced",
+    "invalid nonce",
+)
+_REVERT_MESSAGES = ("revert", "out of gas", "invalid opcode")
+
+
+class _RpcError(Exception):
+    """The chain answered a request with an error object."""
+
+    def __init__(self, error: Any) -> None:  # noqa: ANN401 - JSON from outside
+        fields = error if isinstance(error, dict) else {}
+        self.code = fields.get("code")
+        self.text = str(fields.get("message", error))
+        self.payload = fields.get("data")
+        super().__init__(self.text)
+
+
+@asynccontextmanager
+async def open_rpc(
+    url: str,
+    *,
+    expected_chain_id: int | None = None,
+    timeout_s: float = _TIMEOUT_S,
+    poll_interval_s: float = _POLL_INTERVAL_S,
+) -> AsyncIterator["JsonRpcChain"]:
+    """Open the chain at `url`, check its id if one is expected, and close it at the end.
+
+    Raises:
+        ChainUnavailable: nothing answers there.
+        ConfigError: the URL is malformed, or another chain answers.
+    """
+    chain = JsonRpcChain(url, timeout_s=timeout_s, poll_interval_s=poll_interval_s)
+    try:
+        if expected_chain_id is not None:
+            found = await chain.chain_id()
+            if found != expected_chain_id:
+                raise ConfigError(f"expected chain id {expected_chain_id}, was {found} at {chain.shown_url}")
+        yield chain
+    finally:
+        with trio.CancelScope(shield=True):
+            await chain.aclose()
+
+
+class JsonRpcChain:
+    """A `Backend` over JSON-RPC. Use `open_rpc`, or call `aclose` at the end."""
+
+    def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S, poll_interval_s: float = _POLL_INTERVAL_S) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"expected a chain URL such as http://127.0.0.1:8545, was {url!r}")
+        # Keys of hosted endpoints stand in the path or before the host: neither is ever shown.
+        self.shown_url = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        self._url = url
+        self._poll_interval_s = poll_interval_s
+        self._requests = 0
+        self._retries = 0
+        self._client = httpx.AsyncClient(
+            timeout=timeout_s,
+            limits=httpx.Limits(max_connections=_MAX_CONNECTIONS),
+            trust_env=not _is_loopback(parts.hostname),
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    def statistics(self) -> dict[str, int]:
+        """HTTP requests sent, and how many of them were repetitions."""
+        return {"requests": self._requests, "retries": self._retries}
+
+    async def chain_id(self) -> int:
+        """See `Backend`."""
+        return _number(await self._ask("eth_chainId"))
+
+    async def head(self) -> BlockRef:
+        """See `Backend`."""
+        block = _block(await self._ask("eth_getBlockByNumber", "latest", False))
+        if block is None:
+            raise ChainUnavailable(f"the chain at {self.shown_url} has no block yet; wait until it is synced")
+        return block
+
+    async def blocks(self, first: int, last: int) -> tuple[BlockRef, ...]:
+        """See `Backend`. The blocks of a batch are asked for in one request."""
+        found: list[BlockRef] = []
+        for start in range(first, last + 1, _BATCH_CALLS):
+            numbers = range(start, min(last + 1, start + _BATCH_CALLS))
+            answers = await self._ask_many([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
+            for answer in answers:
+                block = _block(answer)
+                if block is None:
+                    return tuple(found)
+                found.append(block)
+        return tuple(found)
+
+    async def wait_head_above(self, number: int) -> BlockRef:
+        """See `Backend`. Asks for the newest number at each poll interval."""
+        while True:
+            if _number(await self._ask("eth_blockNumber")) > number:
+                head = await self.head()
+                if head.number > number:
+                    return head
+            await trio.sleep(self._poll_interval_s)
+
+    async def logs(self, first: int, last: int, addresses: Sequence[Address]) -> tuple[Log, ...]:
+        """See `Backend`. Long ranges are split."""
+        found: list[Log] = []
+        for start in range(first, last + 1, _LOG_RANGE_BLOCKS):
+            question = {
+                "fromBlock": hex(start),
+                "toBlock": hex(min(last, start + _LOG_RANGE_BLOCKS - 1)),
+                "address": [_hex(address) for address in addresses],
+            }
+            found += map(_log, _list(await self._ask("eth_getLogs", question)))
+        return tuple(sorted(found, key=lambda log: (log.block_number, log.index)))
+
+    async def call(
+        self, to: Address, payload: bytes, *, sender: Address | None = None, block_number: int | None = None
+    ) -> bytes:
+        """See `Backend`."""
+        question = {"to": _hex(to), "input": _hex(payload)}
+        if sender is not None:
+            question["from"] = _hex(sender)
+        place = "latest" if block_number is None else hex(block_number)
+        try:
+            return _bytes(await self._ask_raw("eth_call", question, place))
+        except _RpcError as error:
+            self._fail_execution("eth_call", error)
+
+    async def code(self, address: Address) -> bytes:
+        """See `Backend`."""
+        return _bytes(await self._ask("eth_getCode", _hex(address), "latest"))
+
+    async def balance_wei(self, address: Address) -> int:
+        """See `Backend`."""
+        return _number(await self._ask("eth_getBalance", _hex(address), "latest"))
+
+    async def transaction_count(self, address: Address) -> int:
+        """See `Backend`."""
+        return _number(await self._ask("eth_getTransactionCount", _hex(address), "pending"))
+
+    async def estimate_gas(self, sender: Address, to: Address | None, payload: bytes, value_wei: int) -> int:
+        """See `Backend`."""
+        question = {"from": _hex(sender), "input": _hex(payload), "value": hex(value_wei)}
+        if to is not None:
+            question["to"] = _hex(to)
+        try:
+            return _number(await self._ask_raw("eth_estimateGas", question))
+        except _RpcError as error:
+            self._fail_execution("eth_estimateGas", error)
+
+    async def fees(self) -> Fees:
+        """See `Backend`. The priority fee is the median of the newest block's, or 1 gwei if the chain says none."""
+        history = await self._ask("eth_feeHistory", "0x1", "latest", [50])
+        base_fees = _list(_field(history, "baseFeePerGas"))
+        if not base_fees:
+            raise _unreadable("a base fee", history)
+        base_fee_wei = _number(base_fees[-1])
+        rewards = history.get("reward")
+        reward_wei = _number(rewards[-1][0]) if rewards and rewards[-1] else 0
+        return Fees(base_fee_wei=base_fee_wei, priority_fee_wei=reward_wei or _DEFAULT_PRIORITY_FEE_WEI)
+
+    async def send_raw(self, raw: bytes) -> Digest:
+        """See `Backend`."""
+        digest = keccak256(raw)
+        try:
+            return Digest(_bytes(await self._ask_raw("eth_sendRawTransaction", _hex(raw))))
+        except _RpcError as error:
+            text = error.text.lower()
+            if any(message in text for message in _KNOWN_MESSAGES):
+                return digest
+            is_nonce_taken = any(message in text for message in _NONCE_MESSAGES)
+            if is_nonce_taken and await self._ask("eth_getTransactionByHash", _hex(digest)) is not None:
+                return digest
+            raise TransactionRefused(
+                f"the chain at {self.shown_url} refused the transaction: {error.text}",
+                is_nonce_taken=is_nonce_taken,
+            ) from error
+
+    async def receipt(self, transaction: Digest) -> Receipt | None:
+        """See `Backend`."""
+        answer = await self._ask("eth_getTransactionReceipt", _hex(transaction))
+        if answer is None:
+            return None
+        contract = _field(answer, "contractAddress")
+        return Receipt(
+            transaction=transaction,
+            block_number=_number(_field(answer, "blockNumber")),
+            is_success=_number(_field(answer, "status")) == 1,
+            gas_used=_number(_field(answer, "gasUsed")),
+            contract=None if contract is None else Address(_bytes(contract)),
+            logs=tuple(map(_log, _list(_field(answer, "logs")))),
+        )
+
+    async def set_development_balance(self, address: Address, balance_wei: int) -> None:
+        """Give native coin to an account of a development chain (anvil); any other chain refuses."""
+        await self._ask("anvil_setBalance", _hex(address), hex(balance_wei))
+
+    async def _ask(self, method: str, *parameters: object) -> Any:  # noqa: ANN401 - JSON from outside
+        """Ask one question whose error answer means that the chain cannot serve us."""
+        try:
+            return await self._ask_raw(method, *parameters)
+        except _RpcError as error:
+            self._fail(method, error)
+
+    async def _ask_raw(self, method: str, *parameters: object) -> Any:  # noqa: ANN401 - JSON from outside
+        answer = await self._post(_question(0, method, parameters))
+        return _result(answer)
+
+    async def _ask_many(self, questions: Sequence[tuple[str, list[object]]]) -> list[Any]:
+        """Ask several questions in one request; answers in the order of the questions."""
+        batch = [_question(index, method, parameters) for index, (method, parameters) in enumerate(questions)]
+        answers = await self._post(batch)
+        by_id = {answer.get("id"): answer for answer in _list(answers) if isinstance(answer, dict)}
+        try:
+            return [_result(by_id.get(index)) for index in range(len(batch))]
+        except _RpcError as error:
+            self._fail(questions[0][0], error)
+
+    async def _post(self, question: object) -> Any:  # noqa: ANN401 - JSON from outside
+        pause_s = _BACKOFF_START_S
+        reason = ""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._retries += 1
+                await trio.sleep(pause_s)
+                pause_s *= 2
+            self._requests += 1
+            try:
+                response = await self._client.post(self._url, json=question)
+            except httpx.TransportError as error:
+                reason = str(error) or type(error).__name__
+                continue
+            if response.status_code in _TRANSIENT_STATUS:
+                reason = f"HTTP status {response.status_code}"
+                continue
+            if response.status_code != httpx.codes.OK:
+                raise ChainUnavailable(
+                    f"the chain at {self.shown_url} answered HTTP status {response.status_code}; check its URL and key"
+                )
+            try:
+                return response.json()
+            except ValueError as error:
+                raise ChainUnavailable(
+                    f"expected JSON from {self.shown_url}, was something else; check its URL"
+                ) from error
+        raise ChainUnavailable(
+            f"the chain at {self.shown_url} cannot be reached ({reason}); check that it is running and that the URL is right"
+        )
+
+    def _fail(self, method: str, error: _RpcError) -> NoReturn:
+        raise ChainUnavailable(f"the chain at {self.shown_url} refused {method}: {error.text}") from error
+
+    def _fail_execution(self, method: str, error: _RpcError) -> NoReturn:
+        """A call that failed: the contract's own refusal, or a chain that cannot serve us."""
+        is_revert = error.code == _REVERT_CODE or any(text in error.text.lower() for text in _REVERT_MESSAGES)
+        if not is_revert:
+            self._fail(method, error)
+        payload = error.payload
+        raise CallReverted(_bytes(payload) if isinstance(payload, str) and payload.startswith("0x") else b"") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _question(number: int, method: str, parameters: Sequence[object]) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(parameters)}
+
+
+def _result(answer: object) -> Any:  # noqa: ANN401 - JSON from outside
+    if not isinstance(answer, dict) or "error" in answer or "result" not in answer:
+        raise _RpcError(answer.get("error", answer) if isinstance(answer, dict) else answer)
+    return answer["result"]
+
+
+def _unreadable(expected: str, value: object) -> ChainUnavailable:
+    return ChainUnavailable(f"expected {expected} from the chain, was {str(value)[:80]!r}; check that its URL is right")
+
+
+def _field(answer: object, name: str) -> Any:  # noqa: ANN401 - JSON from outside
+    if not isinstance(answer, dict) or name not in answer:
+        raise _unreadable(f"an object with {name}", answer)
+    return answer[name]
+
+
+def _list(answer: object) -> list[Any]:
+    if not isinstance(answer, list):
+        raise _unreadable("a list", answer)
+    return answer
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, str) or not value.startswith("0x"):
+        raise _unreadable("hex bytes", value)
+    try:
+        return bytes.fromhex(value[2:])
+    except ValueError as error:
+        raise _unreadable("hex bytes", value) from error
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, str) or not value.startswith("0x"):
+        raise _unreadable("a hex number", value)
+    try:
+        return int(value, 16)
+    except ValueError as error:
+        raise _unreadable("a hex number", value) from error
+
+
+def _block(answer: object) -> BlockRef | None:
+    if answer is None:
+        return None
+    return BlockRef(
+        number=_number(_field(answer, "number")),
+        hash=Digest(_bytes(_field(answer, "hash"))),
+        parent_hash=Digest(_bytes(_field(answer, "parentHash"))),
+        time_s=_number(_field(answer, "timestamp")),
+    )
+
+
+def _log(answer: object) -> Log:
+    return Log(
+        address=Address(_bytes(_field(answer, "address"))),
+        topics=tuple(map(_bytes, _list(_field(answer, "topics")))),
+        payload=_bytes(_field(answer, "data")),
+        block_number=_number(_field(answer, "blockNumber")),
+        block_hash=Digest(_bytes(_field(answer, "blockHash"))),
+        index=_number(_field(answer, "logIndex")),
+    )

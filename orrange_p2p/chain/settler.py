@@ -1,0 +1,228 @@
+"""Brings completed tickets onto the chain: batches them, sends them, and learns from the chain what became of each.
+
+A ticket is *waiting*, then *sent* in one transaction at a time, then gone: settled (a `TradeSettled` fact says so,
+whoever sent it), skipped (our own transaction's receipt says so, once its block was followed; a stranger may make the
+contract skip anything), expired, or given up after bounded attempts. A batch that failed as a whole is sent again one by one.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import trio
+
+from orrange_p2p.chain.backend import Receipt, TransactionRefused
+from orrange_p2p.chain.contracts import encode_settle, settlement_contract, skip_reason_name
+from orrange_p2p.chain.lane import TransactionLane
+from orrange_p2p.core.facts import BlockFacts, TradeSettled
+from orrange_p2p.core.types import Address, SignedTrade, TicketDigest
+from orrange_p2p.errors import ChainUnavailable, EscrowReverted
+
+_BATCH_TRADES = 20
+_MAX_HELD = 2_000
+_MAX_ATTEMPTS = 5
+_MAX_TRANSACTIONS = 4
+_RETRY_PAUSE_S = 1
+GAS_BASE = 60_000
+GAS_PER_TRADE = 200_000
+
+
+class Fate(Enum):
+    """How a ticket's way ended."""
+
+    SETTLED = "settled"
+    SKIPPED = "skipped"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementOutcome:
+    """What became of a ticket; `reason` names the contract's skip reason, or what failed."""
+
+    ticket: TicketDigest
+    fate: Fate
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A ticket on its way; `skipped_at` is the block in which our own transaction was passed over."""
+
+    trade: SignedTrade
+    attempts: int = 0
+    is_waiting: bool = True
+    skipped_at: int | None = None
+    skip_reason: int = 0
+    failure: str = ""
+
+
+class Settler:
+    """Settles tickets through one lane. `enqueue` and `observe` never wait; `run` does the sending."""
+
+    def __init__(
+        self,
+        lane: TransactionLane,
+        settlement: Address,
+        *,
+        on_outcome: Callable[[SettlementOutcome], None] | None = None,
+        batch_trades: int = _BATCH_TRADES,
+        gather_ms: int = 100,
+        max_held: int = _MAX_HELD,
+    ) -> None:
+        """Make a settler.
+
+        Args:
+            lane: sends and pays.
+            settlement: the contract's address.
+            on_outcome: called once for each ticket when its way ends; it must not raise.
+            batch_trades: at most so many tickets in a transaction.
+            gather_ms: how long a first ticket waits for others to share its transaction.
+            max_held: `enqueue` refuses while so many tickets are waiting or sent.
+        """
+        self._lane = lane
+        self._settlement = settlement
+        self._on_outcome = on_outcome
+        self._batch_trades = batch_trades
+        self._gather_s = gather_ms / 1000
+        self._max_held = max_held
+        self._held: dict[TicketDigest, _Held] = {}
+        self._waiting: deque[TicketDigest] = deque()
+        self._has_waiting = trio.Event()
+        self._slots = trio.CapacityLimiter(_MAX_TRANSACTIONS)
+        self._observed_number = -1
+        self._observed_time_s = 0
+        self._fates = dict.fromkeys(Fate, 0)
+        self._skips: dict[str, int] = {}
+        self._counts = {"transactions": 0, "failed_transactions": 0, "trades_sent": 0, "gas_used": 0}
+
+    def statistics(self) -> dict[str, object]:
+        """Tickets waiting, sent and by fate; skips by reason; transactions, trades in them, and gas used."""
+        waiting = sum(held.is_waiting for held in self._held.values())
+        return {
+            "waiting": waiting,
+            "sent": len(self._held) - waiting,
+            **{fate.value: count for fate, count in self._fates.items()},
+            "skips": dict(self._skips),
+            **self._counts,
+        }
+
+    def enqueue(self, ticket: TicketDigest, trade: SignedTrade) -> bool:
+        """Take a completed ticket; False if it is held already or no more can be held (offer it again later)."""
+        if ticket in self._held or len(self._held) >= self._max_held:
+            return False
+        self._held[ticket] = _Held(trade=trade)
+        self._wait_again(ticket)
+        return True
+
+    def observe(self, block: BlockFacts) -> None:
+        """Learn from a followed block; blocks come in order."""
+        self._observed_number, self._observed_time_s = block.number, block.time_s
+        for fact in block.facts:
+            if isinstance(fact, TradeSettled):
+                self._end(fact.ticket, Fate.SETTLED)
+        for ticket, held in list(self._held.items()):
+            if held.skipped_at is not None and held.skipped_at <= block.number:
+                self._end_skipped(ticket, held)
+            elif held.trade.ticket.deadline_s < block.time_s:
+                self._end(ticket, Fate.EXPIRED, held.failure)
+
+    async def run(self) -> None:
+        """Send what waits, until cancelled. What was sent may still settle after a cancellation."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._has_waiting.wait()
+                await trio.sleep(self._gather_s)
+                batch = self._take_batch()
+                if not batch:
+                    continue
+                slot = object()
+                await self._slots.acquire_on_behalf_of(slot)
+                nursery.start_soon(self._settle, batch, slot)
+
+    def _take_batch(self) -> list[TicketDigest]:
+        """The next tickets that are still held; one that failed before goes alone."""
+        batch: list[TicketDigest] = []
+        while self._waiting and len(batch) < self._batch_trades:
+            held = self._held.get(self._waiting[0])
+            if held is not None and held.attempts and batch:
+                break
+            ticket = self._waiting.popleft()
+            if held is None:
+                continue
+            held.is_waiting = False
+            batch.append(ticket)
+            if held.attempts:
+                break
+        if not self._waiting:
+            self._has_waiting = trio.Event()
+        return batch
+
+    async def _settle(self, batch: list[TicketDigest], slot: object) -> None:
+        """Send one batch and see it into a block; what fails as a whole waits again."""
+        trades = [self._held[ticket].trade for ticket in batch if ticket in self._held]
+        failure = ""
+        try:
+            if trades:
+                receipt = await self._send(trades)
+                self._note_skips(receipt)
+        except (EscrowReverted, TransactionRefused, ChainUnavailable) as error:
+            self._counts["failed_transactions"] += 1
+            failure = str(error)
+            await trio.sleep(_RETRY_PAUSE_S)
+        finally:
+            self._slots.release_on_behalf_of(slot)
+        if failure:
+            for ticket in batch:
+                self._try_again(ticket, failure)
+
+    async def _send(self, trades: list[SignedTrade]) -> Receipt:
+        payload = encode_settle(trades)
+        sent = await self._lane.send(self._settlement, payload, gas=GAS_BASE + GAS_PER_TRADE * len(trades))
+        self._counts["transactions"] += 1
+        self._counts["trades_sent"] += len(trades)
+        receipt = await self._lane.wait(sent)
+        self._counts["gas_used"] += receipt.gas_used
+        return receipt
+
+    def _note_skips(self, receipt: Receipt) -> None:
+        for log in receipt.logs:
+            event = settlement_contract().decode_event(log) if log.address == self._settlement else None
+            if event is None or event.name != "TradeSkipped":
+                continue
+            ticket = TicketDigest(event.fields["ticket"])
+            held = self._held.get(ticket)
+            if held is None:
+                continue
+            held.skipped_at, held.skip_reason = receipt.block_number, event.fields["reason"]
+            if receipt.block_number <= self._observed_number:
+                self._end_skipped(ticket, held)
+
+    def _try_again(self, ticket: TicketDigest, failure: str) -> None:
+        held = self._held.get(ticket)
+        if held is None:
+            return
+        held.attempts += 1
+        held.failure = failure
+        if held.attempts >= _MAX_ATTEMPTS:
+            self._end(ticket, Fate.FAILED, failure)
+        else:
+            self._wait_again(ticket)
+
+    def _wait_again(self, ticket: TicketDigest) -> None:
+        self._held[ticket].is_waiting = True
+        self._waiting.append(ticket)
+        self._has_waiting.set()
+
+    def _end_skipped(self, ticket: TicketDigest, held: _Held) -> None:
+        reason = skip_reason_name(held.skip_reason)
+        self._skips[reason] = self._skips.get(reason, 0) + 1
+        self._end(ticket, Fate.SKIPPED, reason)
+
+    def _end(self, ticket: TicketDigest, fate: Fate, reason: str = "") -> None:
+        if self._held.pop(ticket, None) is None:
+            return
+        self._fates[fate] += 1
+        if self._on_outcome is not None:
+            self._on_outcome(SettlementOutcome(ticket=ticket, fate=fate, reason=reason))
