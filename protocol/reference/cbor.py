@@ -3,9 +3,9 @@
 Spec: protocol/spec/01-types.md [CBOR-1..3].
 """
 
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
-Value: TypeAlias = Union[int, bytes, bool, list["Value"]]
+Value: TypeAlias = "int | bytes | bool | list[Value]"
 
 DEPTH_MAX = 4
 UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)
