@@ -1,0 +1,425 @@
+"""Gossip messages, tamed: what arrives is checked, judged, counted, delivered and forwarded, and never raises.
+
+A message's way in: size, form and author; then the seen cache; then the signature; then the judge; then, if accepted,
+to the reader and to the mesh. Only an accepted message is marked as seen: what was ignored from one peer (its quota was
+spent, say) may still come from another, so no peer can make us deaf to the rest by sending their messages first.
+"""
+
+import time
+from collections.abc import Callable, KeysView
+from dataclasses import dataclass
+
+import structlog
+import trio
+from google.protobuf.message import DecodeError
+from libp2p.abc import INetStream
+from libp2p.peer.id import ID
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.pubsub import Pubsub
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.tools.timed_cache.last_seen_cache import LastSeenCache
+from nacl.signing import SigningKey
+
+from orrange_p2p.core.types import PeerId
+from orrange_p2p.core.verdicts import Ignore, Reject
+from orrange_p2p.net import signing
+from orrange_p2p.net.counters import Counters, count_rule
+from orrange_p2p.net.framing import STREAM_ERRORS, BufferedReader
+from orrange_p2p.net.host import GuardedHost, Misbehaviour
+from orrange_p2p.net.mesh import MeshRouter
+from orrange_p2p.net.messages import GossipMessage, Judge
+from orrange_p2p.net.pace import Pace
+from orrange_p2p.net.queues import FrameQueue, encode_rpc
+from orrange_p2p.net.settings import NetSettings
+
+MAX_SUBSCRIPTIONS_PER_PEER = 64
+MAX_TOPIC_CHARS = 256
+MAX_VARINT_BYTES = 10
+REGISTER_ATTEMPTS = 8
+REGISTER_DELAY_S = 0.05
+
+_log = structlog.get_logger(__name__)
+
+
+class _Violation(Exception):
+    """A peer sent a frame that no honest peer sends; `rule` says which rule it broke."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+class SeenIds(LastSeenCache):
+    """The newest message ids, a fixed number of them. The library's cache has no bound and a thread of its own."""
+
+    def __init__(self, limit: int) -> None:
+        self._ids: dict[bytes, None] = {}
+        self._limit = limit
+
+    def add(self, key: bytes) -> bool:
+        """Remember an id; whether it is new."""
+        if key in self._ids:
+            return False
+        if len(self._ids) >= self._limit:
+            del self._ids[next(iter(self._ids))]
+        self._ids[key] = None
+        return True
+
+    def has(self, key: bytes) -> bool:
+        """Whether the id is among those remembered."""
+        return key in self._ids
+
+    def length(self) -> int:
+        """How many ids are remembered."""
+        return len(self._ids)
+
+    def stop(self) -> None:
+        """Nothing: there is no thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subscription:
+    judge: Judge
+    readers: trio.MemorySendChannel[GossipMessage]
+
+
+class Gossip(Pubsub):
+    """Publish and subscribe over `MeshRouter`."""
+
+    router: MeshRouter
+
+    def __init__(
+        self,
+        host: GuardedHost,
+        router: MeshRouter,
+        key: SigningKey,
+        settings: NetSettings,
+        counters: Counters,
+        clock_ms: Callable[[], int],
+        on_misbehaviour: Misbehaviour,
+    ) -> None:
+        super().__init__(host, router, strict_signing=True, max_inbound_rpc_size=settings.max_rpc_bytes)
+        self.seen_messages.stop()
+        self.seen_messages = SeenIds(settings.seen_messages)
+        self._key = key
+        self._settings = settings
+        self._counters = counters
+        self._clock_ms = clock_ms
+        self._on_misbehaviour = on_misbehaviour
+        self._subscriptions: dict[str, _Subscription] = {}
+        self._queues: dict[ID, FrameQueue] = {}
+        self._registering: set[ID] = set()
+        self._last_seqno = 0
+        self._topics_changed = trio.Event()
+        router.bind_queues(self._queues)
+
+    # Topics
+
+    @property
+    def topic_ids(self) -> KeysView[str]:
+        """The topics we follow."""
+        return self._subscriptions.keys()
+
+    async def follow(self, topic: str, judge: Judge) -> trio.MemoryReceiveChannel[GossipMessage]:
+        """Follow a topic from now on; its accepted messages arrive on the channel."""
+        send, receive = trio.open_memory_channel[GossipMessage](self._settings.subscription_messages)
+        self._subscriptions[topic] = _Subscription(judge=judge, readers=send)
+        self._announce(topic, is_followed=True)
+        await self.router.join(topic)
+        return receive
+
+    async def unfollow(self, topic: str) -> None:
+        """Follow a topic no longer; its channel ends."""
+        subscription = self._subscriptions.pop(topic, None)
+        if subscription is None:
+            return
+        subscription.readers.close()
+        self._announce(topic, is_followed=False)
+        await self.router.leave(topic)
+
+    def _announce(self, topic: str, *, is_followed: bool) -> None:
+        rpc = rpc_pb2.RPC()
+        rpc.subscriptions.add(subscribe=is_followed, topicid=topic)
+        frame = encode_rpc(rpc)
+        for queue in self._queues.values():
+            queue.push_control(frame)
+
+    async def wait_topic_peers(self, topic: str, count: int) -> None:
+        """Wait until at least `count` peers that we can write to follow the topic."""
+        while len(self.topic_peers(topic)) < count:
+            await self._topics_changed.wait()
+
+    def topic_peers(self, topic: str) -> set[ID]:
+        """Peers that we can write to and that follow the topic."""
+        return {peer for peer in self.peer_topics.get(topic, ()) if peer in self._queues}
+
+    def _tell_topics_changed(self) -> None:
+        self._topics_changed.set()
+        self._topics_changed = trio.Event()
+
+    def handle_subscription(self, origin_id: ID, sub_message: rpc_pb2.RPC.SubOpts) -> None:
+        """Note that a peer follows a topic, or no longer does; welcome it to a topic of ours."""
+        topic = sub_message.topicid
+        if not sub_message.subscribe:
+            self._forget_subscription(origin_id, topic)
+            if topic in self.router.mesh:
+                self.router.mesh[topic].discard(origin_id)
+            return
+        peers = self.peer_topics.get(topic, set())
+        held = self._peer_subscription_count.get(origin_id, 0)
+        if origin_id in peers or held >= MAX_SUBSCRIPTIONS_PER_PEER or not 0 < len(topic) <= MAX_TOPIC_CHARS:
+            return
+        self.peer_topics.setdefault(topic, set()).add(origin_id)
+        self._peer_subscription_count[origin_id] = held + 1
+        self.router.welcome(origin_id, topic)
+        self._tell_topics_changed()
+
+    # Messages out
+
+    def publish_own(self, topic: str, payload: bytes) -> int:
+        """Sign a message and queue it for every peer of the topic; how many that is."""
+        message = rpc_pb2.Message(
+            data=payload, topicIDs=[topic], from_id=self.my_id.to_bytes(), seqno=self._next_seqno()
+        )
+        signing.sign(message, self._key)
+        self._mark_msg_seen(message)
+        self._counters.published += 1
+        return self.router.forward(None, message)
+
+    def _next_seqno(self) -> bytes:
+        """A number above every one used before, by this run or an earlier one.
+
+        The library counts from the time in seconds: a node that published faster than once a second and restarts
+        would use numbers again, and its peers would take its messages for old ones.
+        """
+        self._last_seqno = max(self._last_seqno + 1, time.time_ns())
+        return self._last_seqno.to_bytes(signing.SEQNO_BYTES, "big")
+
+    # Messages in
+
+    async def stream_handler(self, stream: INetStream) -> None:
+        """Read a peer's frames until its stream ends; a frame no honest peer sends ends it and costs the peer."""
+        peer = stream.muxed_conn.peer_id
+        reader = BufferedReader(stream)
+        pace = Pace(self._settings.peer_messages_per_s, self._settings.peer_burst_messages)
+        try:
+            while await reader.fill():
+                for body in self._frames_in(reader.buffer):
+                    await self._take_rpc(peer, body, pace)
+            await stream.close()
+        except _Violation as violation:
+            self._on_misbehaviour(PeerId(peer.to_bytes()), violation.rule)
+            await stream.reset()
+        except STREAM_ERRORS:
+            return  # the connection's end is noticed where connections are kept
+
+    def _frames_in(self, buffer: bytearray) -> list[bytes]:
+        """Cut the whole frames off the front of the buffer."""
+        bodies = []
+        while (head := _decode_varint(buffer)) is not None:
+            start, length = head
+            if length > self._settings.max_rpc_bytes:
+                self._counters.rpc_oversize += 1
+                raise _Violation("frame size")
+            if len(buffer) < start + length:
+                break
+            bodies.append(bytes(buffer[start : start + length]))
+            del buffer[: start + length]
+        return bodies
+
+    async def _take_rpc(self, peer: ID, body: bytes, pace: Pace) -> None:
+        self._counters.bytes_in += len(body)
+        rpc = rpc_pb2.RPC()
+        try:
+            rpc.ParseFromString(body)
+        except (DecodeError, UnicodeDecodeError) as error:
+            self._counters.rpc_garbage += 1
+            raise _Violation("frame") from error
+        for subscription in rpc.subscriptions[: 2 * MAX_SUBSCRIPTIONS_PER_PEER]:
+            self.handle_subscription(peer, subscription)
+        for message in rpc.publish:
+            await pace.step()
+            self.take_message(peer, message)
+        if rpc.HasField("control"):
+            await self.router.handle_rpc(rpc, peer)
+
+    def take_message(self, forwarder: ID, message: rpc_pb2.Message) -> None:
+        """Check, judge, deliver and forward one message. Never raises on the message's account."""
+        self._counters.messages_in += 1
+        source = PeerId(forwarder.to_bytes())
+        fault = self._fault_of_form(message)
+        if fault is not None:
+            self._refuse(source, fault)
+            return
+        topic = message.topicIDs[0]
+        subscription = self._subscriptions.get(topic)
+        if subscription is None:
+            self._counters.unsubscribed += 1
+            return
+        if self._is_msg_seen(message) or message.from_id == self.my_id.to_bytes():
+            self._counters.duplicates += 1
+            return
+        fault = signing.fault_of(message)
+        if fault is not None:
+            self._refuse(source, fault)
+            return
+        if not self._is_accepted(subscription.judge, message.data, source):
+            return
+        self._mark_msg_seen(message)
+        self._deliver(subscription, source, message)
+        self.router.forward(forwarder, message)
+
+    def _fault_of_form(self, message: rpc_pb2.Message) -> str | None:
+        if len(message.topicIDs) != 1:
+            return "topics"
+        if len(message.data) > self._settings.max_payload_bytes:
+            return "size"
+        return None
+
+    def _refuse(self, source: PeerId, fault: str) -> None:
+        count_rule(self._counters.invalid_messages, fault)
+        self._on_misbehaviour(source, f"gossip message: {fault}")
+
+    def _is_accepted(self, judge: Judge, payload: bytes, source: PeerId) -> bool:
+        try:
+            verdict = judge(payload, source)
+        except Exception:  # noqa: BLE001 - border: a judge that fails must not take the node with it, nor is the peer to blame
+            self._counters.judge_errors += 1
+            count_rule(self._counters.ignored, "internal")
+            _log.exception("judge failed", peer=source.hex())
+            return False
+        match verdict:
+            case Ignore(rule):
+                count_rule(self._counters.ignored, rule)
+                return False
+            case Reject(rule):
+                count_rule(self._counters.rejected, rule)
+                self._on_misbehaviour(source, rule)
+                return False
+        return True
+
+    def _deliver(self, subscription: _Subscription, source: PeerId, message: rpc_pb2.Message) -> None:
+        delivered = GossipMessage(
+            topic=message.topicIDs[0],
+            payload=message.data,
+            source=source,
+            author=PeerId(message.from_id),
+            received_ms=self._clock_ms(),
+        )
+        try:
+            subscription.readers.send_nowait(delivered)
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            self._counters.subscription_full += 1
+            return
+        self._counters.delivered += 1
+
+    # Peers
+
+    async def _handle_new_peer_with_retry(self, peer_id: ID, timeout: float | None = None) -> None:
+        """Open our stream to a peer, a few times if need be; at most one attempt at a time.
+
+        The library may run several at once (two nodes that dial each other have two connections), which leaves a queue
+        that nobody empties.
+        """
+        if peer_id in self._registering:
+            return
+        self._registering.add(peer_id)
+        try:
+            for attempt in range(REGISTER_ATTEMPTS):
+                if peer_id in self.peers or not self._peer_is_connected(peer_id):
+                    return
+                try:
+                    await self._register(peer_id)
+                except Exception as error:  # noqa: BLE001 - border to the library
+                    _log.debug("gossip stream failed", peer=str(peer_id), error=repr(error))
+                else:
+                    return
+                await trio.sleep(REGISTER_DELAY_S * 2**attempt)
+            self._counters.upkeep_errors += 1
+        finally:
+            self._registering.discard(peer_id)
+
+    async def _register(self, peer_id: ID) -> None:
+        stream = await self.host.new_stream(peer_id, self.protocols)
+        hello = rpc_pb2.RPC()
+        for topic in self.topic_ids:
+            hello.subscriptions.add(subscribe=True, topicid=topic)
+        # The hello is the queue's first frame, so that no later announcement can overtake it.
+        queue = FrameQueue(self._settings, self._counters)
+        queue.push_control(encode_rpc(hello))
+        self.router.add_peer(peer_id, stream.get_protocol())
+        self.peers[peer_id] = stream
+        self._queues[peer_id] = queue
+        self.manager.run_task(self._send_frames, peer_id, stream, queue)
+        for topic in [one for one, peers in self.peer_topics.items() if peer_id in peers]:
+            self.router.welcome(peer_id, topic)
+        self._tell_topics_changed()
+
+    async def _send_frames(self, peer_id: ID, stream: INetStream, queue: FrameQueue) -> None:
+        in_flight = 0
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_close_with_connection, queue, stream)
+                while (batch := await queue.take()) is not None:
+                    frames, in_flight = batch
+                    await stream.write(frames)
+                    self._counters.messages_out += in_flight
+                    self._counters.bytes_out += len(frames)
+                    in_flight = 0
+                nursery.cancel_scope.cancel()
+        except Exception as error:  # noqa: BLE001 - border to the library: the stream broke
+            _log.debug("gossip stream broke", peer=str(peer_id), error=repr(error))
+        finally:
+            self._end_stream(peer_id, queue, in_flight)
+
+    def _end_stream(self, peer_id: ID, queue: FrameQueue, in_flight: int) -> None:
+        queue.close()
+        lost = queue.waiting_messages + in_flight
+        if self._peer_is_connected(peer_id) and self._is_open:
+            self._counters.outbound_lost += lost
+        else:
+            self._counters.outbound_abandoned += lost
+        if self._queues.get(peer_id) is queue:
+            self._handle_dead_peer(peer_id)
+
+    @property
+    def _is_open(self) -> bool:
+        return self.manager.is_running and not self.manager.is_cancelled
+
+    def _handle_dead_peer(self, peer_id: ID) -> None:
+        """Forget our stream to a peer; open another one if the peer is still connected."""
+        queue = self._queues.pop(peer_id, None)
+        if queue is not None:
+            queue.close()
+        if self.peers.pop(peer_id, None) is not None:
+            self.router.remove_peer(peer_id)
+        if self._peer_is_connected(peer_id):
+            # What it follows we know from its own stream, and it will not say it again.
+            if self._is_open:
+                self.manager.run_task(self._handle_new_peer_with_retry, peer_id)
+        else:
+            self._forget_all_subscriptions(peer_id)
+        self._tell_topics_changed()
+
+
+async def _close_with_connection(queue: FrameQueue, stream: INetStream) -> None:
+    """Close the queue once the stream's connection has closed, which a stream at rest would not notice."""
+    if isinstance(stream.muxed_conn, Yamux):
+        await stream.muxed_conn.event_closed.wait()
+        queue.close()
+
+
+def _decode_varint(buffer: bytearray) -> tuple[int, int] | None:
+    """The varint at the buffer's start, as (bytes it takes, value); None if it has not all arrived.
+
+    Raises:
+        _Violation: It is longer than any 64-bit number.
+    """
+    value = 0
+    for index, byte in enumerate(buffer[:MAX_VARINT_BYTES]):
+        value |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            return index + 1, value
+    if len(buffer) >= MAX_VARINT_BYTES:
+        raise _Violation("frame length")
+    return None
