@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {Test} from "forge-std/Test.sol";
+import {Vm} from "forge-std/Vm.sol";
+
+import {OrrangeSettlement} from "../../src/OrrangeSettlement.sol";
+import {OrrangeVault} from "../../src/OrrangeVault.sol";
+import {TestToken} from "../../src/dev/TestToken.sol";
+import {IOrrangeSettlement} from "../../src/interfaces/IOrrangeSettlement.sol";
+import {
+    Market,
+    MarketId,
+    Order,
+    OrderId,
+    SkipReason,
+    Ticket,
+    TicketDigest,
+    Trade
+} from "../../src/types/OrrangeTypes.sol";
+
+/// @dev A deployment, two funded owners with sessions, and builders for trades: the default trade settles, so that each
+/// test changes the one thing it is about and signs again.
+abstract contract Fixture is Test {
+    /// @dev Who signs for one side.
+    struct Side {
+        Account owner;
+        Account session;
+    }
+
+    // Not a whole second: the contract rounds matched times down.
+    uint64 internal constant GENESIS_MS = 1_700_000_000_123;
+    uint64 internal constant EPOCH_MS = 500;
+    uint64 internal constant TICKET_LIFE_S = 60;
+    uint64 internal constant FUND_LAG_S = 2;
+    uint64 internal constant DELAY_S = 130;
+    uint64 internal constant EPOCH = 1_000_001;
+    uint64 internal constant MATCHED_S = 1_700_500_000; // (GENESIS_MS + EPOCH * EPOCH_MS) / 1000
+
+    uint96 internal constant LOT_SIZE = 1e15;
+    uint96 internal constant TICK_SIZE = 10;
+    uint64 internal constant MIN_FILL_LOTS = 5;
+    uint64 internal constant PRICE_TICKS = 2_500;
+    uint64 internal constant LOTS = 10;
+    uint256 internal constant BASE_FUNDS = 1_000 * uint256(LOT_SIZE);
+    uint256 internal constant QUOTE_FUNDS = 1_000 * uint256(PRICE_TICKS) * TICK_SIZE;
+
+    uint8 internal constant BUY = 0;
+    uint8 internal constant SELL = 1;
+    uint8 internal constant TICKET = 1;
+    uint8 internal constant TRADE = 2;
+
+    OrrangeVault internal vault;
+    OrrangeSettlement internal settlement;
+    TestToken internal base;
+    TestToken internal quote;
+    Market internal market;
+    MarketId internal marketId;
+    Side internal maker; // sells
+    Side internal taker; // buys
+    uint64 private _nonce;
+
+    function setUp() public virtual {
+        vm.warp(MATCHED_S - 1000);
+        (vault, settlement) = deploy();
+        base = new TestToken("Base", "BASE", 18);
+        quote = new TestToken("Quote", "QUOTE", 6);
+        market = Market(address(base), address(quote), LOT_SIZE, TICK_SIZE, MIN_FILL_LOTS);
+        marketId = settlement.marketId(market);
+        maker = newSide("maker");
+        taker = newSide("taker");
+        fund(maker.owner.addr, base, BASE_FUNDS);
+        fund(taker.owner.addr, quote, QUOTE_FUNDS);
+        vm.warp(MATCHED_S + 3);
+    }
+
+    function deploy() internal returns (OrrangeVault vault_, OrrangeSettlement settlement_) {
+        address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        vault_ = new OrrangeVault(next, DELAY_S);
+        settlement_ = new OrrangeSettlement(vault_, GENESIS_MS, EPOCH_MS, TICKET_LIFE_S, FUND_LAG_S);
+        assertEq(address(settlement_), next);
+    }
+
+    function newSide(string memory name) internal returns (Side memory side) {
+        side.owner = makeAccount(string.concat(name, " owner"));
+        side.session = makeAccount(string.concat(name, " session"));
+        vm.prank(side.owner.addr);
+        vault.authoriseSession(side.session.addr, TICKET, MATCHED_S + 10_000);
+    }
+
+    /// @dev Deposits and allocates to the default market.
+    function fund(address owner, TestToken token, uint256 amount) internal {
+        token.mint(owner, amount);
+        vm.startPrank(owner);
+        token.approve(address(vault), amount);
+        vault.deposit(address(token), amount);
+        vault.allocate(marketId, address(token), amount);
+        vm.stopPrank();
+    }
+
+    function newOrder(Side memory side, uint8 direction) internal returns (Order memory order) {
+        order.market = marketId;
+        order.owner = side.owner.addr;
+        order.session = side.session.addr;
+        order.nonce = _nonce++;
+        order.side = direction;
+        order.priceTicks = PRICE_TICKS;
+        order.quantityLots = LOTS;
+        order.expiry = MATCHED_S + 1;
+    }
+
+    /// @dev The maker sells ten lots to the taker; not signed yet.
+    function newTrade() internal returns (Trade memory trade) {
+        trade.market = market;
+        trade.maker = newOrder(maker, SELL);
+        trade.taker = newOrder(taker, BUY);
+        trade.ticket.priceTicks = PRICE_TICKS;
+        trade.ticket.makerTo = LOTS;
+        trade.ticket.takerTo = LOTS;
+        trade.ticket.epoch = EPOCH;
+        trade.ticket.deadline = MATCHED_S + TICKET_LIFE_S;
+        trade.ticket.ticketNonce = _nonce++;
+    }
+
+    function newSignedTrade() internal returns (Trade memory trade) {
+        trade = newTrade();
+        sign(trade);
+    }
+
+    /// @dev Puts the order ids into the ticket and signs all four parts as the default sides.
+    function sign(Trade memory trade) internal view {
+        signAs(trade, maker, taker);
+    }
+
+    function signAs(Trade memory trade, Side memory makerSide, Side memory takerSide) internal view {
+        trade.ticket.makerOrder = settlement.orderId(trade.maker);
+        trade.ticket.takerOrder = settlement.orderId(trade.taker);
+        trade.makerOrderSignature = signDigest(makerSide.owner, OrderId.unwrap(trade.ticket.makerOrder));
+        trade.takerOrderSignature = signDigest(takerSide.owner, OrderId.unwrap(trade.ticket.takerOrder));
+        signTicket(trade, makerSide, takerSide);
+    }
+
+    function signTicket(Trade memory trade, Side memory makerSide, Side memory takerSide) internal view {
+        bytes32 digest = ticketDigest(trade);
+        trade.makerTicketSignature = signDigest(makerSide.session, digest);
+        trade.takerTicketSignature = signDigest(takerSide.session, digest);
+    }
+
+    function signDigest(Account memory account, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(account.key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    function ticketDigest(Trade memory trade) internal view returns (bytes32) {
+        return TicketDigest.unwrap(settlement.ticketDigest(trade.ticket));
+    }
+
+    function settleOne(Trade memory trade) internal {
+        Trade[] memory trades = new Trade[](1);
+        trades[0] = trade;
+        settlement.settle(trades);
+    }
+
+    function assertSettles(Trade memory trade) internal {
+        assertEq(uint8(outcome(trade)), uint8(SkipReason.None), "expected to settle, was skipped");
+    }
+
+    /// @dev Settles and asserts the skip, its event, and that nothing at all was written.
+    function assertSkips(Trade memory trade, SkipReason reason) internal {
+        vm.startStateDiffRecording();
+        SkipReason actual = outcome(trade);
+        Vm.AccountAccess[] memory accesses = vm.stopAndReturnStateDiff();
+        assertEq(uint8(actual), uint8(reason), "expected another skip reason");
+        for (uint256 i = 0; i < accesses.length; ++i) {
+            for (uint256 j = 0; j < accesses[i].storageAccesses.length; ++j) {
+                assertFalse(accesses[i].storageAccesses[j].isWrite, "a skipped trade wrote state");
+            }
+        }
+    }
+
+    /// @dev Settles alone and reads the one event: None for completed, else the reason.
+    function outcome(Trade memory trade) internal returns (SkipReason) {
+        vm.recordLogs();
+        settleOne(trade);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        assertEq(logs.length, 1, "expected one event a trade");
+        assertEq(logs[0].emitter, address(settlement));
+        assertEq(logs[0].topics[1], ticketDigest(trade), "expected the ticket's digest");
+        if (logs[0].topics[0] == IOrrangeSettlement.TradeCompleted.selector) return SkipReason.None;
+        assertEq(logs[0].topics[0], IOrrangeSettlement.TradeSkipped.selector);
+        return abi.decode(logs[0].data, (SkipReason));
+    }
+
+    function allocated(Side memory side, TestToken token) internal view returns (uint256) {
+        return vault.allocation(side.owner.addr, marketId, address(token));
+    }
+
+    function quoteAmount(uint256 priceTicks, uint256 lots) internal pure returns (uint256) {
+        return priceTicks * TICK_SIZE * lots;
+    }
+}
