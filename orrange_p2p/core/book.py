@@ -75,6 +75,8 @@ class OwnerView:
     finished: tuple[OrderId, ...]
     changes_at_epoch: int
     changes_at_time_s: int
+    unreserved_quote: int
+    unreserved_base: int
 
 
 class _OwnerReader:
@@ -111,8 +113,8 @@ class _OwnerReader:
             free = self._free_lots(record, holds)
             if self._is_open(record) and free:
                 live.append((record, free))
-            elif not holds:
-                self._note_finished(record, free)
+            elif not self._may_hold(record):
+                self._finished.append(record.order_id)
         for (_, side), amount in reserved.items():
             left[side] -= amount
         orders = [self._admit(record, free, left) for record, free in live]
@@ -121,6 +123,8 @@ class _OwnerReader:
             finished=tuple(self._finished),
             changes_at_epoch=self._next_epoch,
             changes_at_time_s=self._next_time_s,
+            unreserved_quote=left[Side.BUY],
+            unreserved_base=left[Side.SELL],
         )
 
     def _live_holds(self, record: OrderRecord) -> list[tuple[HoldRecord, Range]]:
@@ -138,9 +142,7 @@ class _OwnerReader:
             found.append((hold, lots))
         return found
 
-    def _reserve(
-        self, record: OrderRecord, hold: HoldRecord, reserved: dict[tuple[TicketDigest, Side], int]
-    ) -> None:
+    def _reserve(self, record: OrderRecord, hold: HoldRecord, reserved: dict[tuple[TicketDigest, Side], int]) -> None:
         settled_in = self._ledger.settled_in(hold.digest)
         if settled_in is not None and settled_in <= self._block.number:
             return
@@ -171,10 +173,10 @@ class _OwnerReader:
         self._next_epoch = min(self._next_epoch, end)
         return True
 
-    def _note_finished(self, record: OrderRecord, free: Ranges) -> None:
-        is_closed = not self._is_open(record)
-        if is_closed or not free:
-            self._finished.append(record.order_id)
+    def _may_hold(self, record: OrderRecord) -> bool:
+        """Whether a known hold, even of a later epoch, can still reserve funds."""
+        holds = self._feeds.holds_on(record.order_id)
+        return any(hold.ticket.deadline_s >= self._block.time_s for hold in holds)
 
     def _admit(self, record: OrderRecord, free: Ranges, left: dict[Side, int]) -> BookOrder:
         """Second admission: may the session sign, can the owner pay. Spec: [FUND-3, FUND-4]."""
@@ -227,11 +229,16 @@ def held_lots(hold: HoldRecord, record: OrderRecord) -> Range | None:
     return None
 
 
+def compute_owner_view(feeds: Feeds, ledger: Ledger, owner: Address, epoch: Epoch, block: BlockRef) -> OwnerView:
+    """One owner's part of the book, from scratch, with what its allocation has left."""
+    return _OwnerReader(feeds, ledger, epoch, block).view(owner, feeds.orders_of(owner))
+
+
 def compute_book(feeds: Feeds, ledger: Ledger, epoch: Epoch, block: BlockRef) -> Book:
     """The whole book as of an epoch and a block, from scratch."""
     orders: list[BookOrder] = []
     for owner in feeds.owners():
-        orders.extend(_OwnerReader(feeds, ledger, epoch, block).view(owner, feeds.orders_of(owner)).orders)
+        orders.extend(compute_owner_view(feeds, ledger, owner, epoch, block).orders)
     orders.sort(key=lambda order: order.order_id)
     return Book(
         market_id=feeds.market_id,

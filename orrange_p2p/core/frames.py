@@ -159,9 +159,7 @@ def encode_sync_message(message: SyncMessage) -> bytes:
         heads = [[head.session, head.next_seq, head.head_hash] for head in message.heads]
         return cbor.encode([2, message.request, message.market, heads])
     if isinstance(message, GetRun):
-        return cbor.encode(
-            [3, message.request, message.market, message.session, message.from_seq, message.to_seq]
-        )
+        return cbor.encode([3, message.request, message.market, message.session, message.from_seq, message.to_seq])
     return cbor.encode([4, message.request, message.has_more, list(message.entries)])
 
 

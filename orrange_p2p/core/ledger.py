@@ -88,7 +88,8 @@ class Ledger:
     def touched_owners(self, after_block: int, to_block: int) -> tuple[Address, ...]:
         """Owners whose facts changed in blocks `after_block + 1 .. to_block`, ascending."""
         owners: list[Address] = []
-        for number in range(after_block + 1, to_block + 1):
+        first = self._blocks[0].number if self._blocks else 0
+        for number in range(max(after_block + 1, first), to_block + 1):
             owners.extend(self._touched.get(number, ()))
         return tuple(sorted(dict.fromkeys(owners)))
 

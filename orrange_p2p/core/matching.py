@@ -7,7 +7,7 @@ Spec: protocol/spec/04-matching.md.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orrange_p2p.core import cbor
@@ -42,7 +42,18 @@ class Piece:
 class Slot:
     """A matchable order inside the engine with its packed keys."""
 
-    __slots__ = ("effective", "entry_key", "free", "is_ioc", "key", "order_id", "owner", "price_ticks", "session", "side")
+    __slots__ = (
+        "effective",
+        "entry_key",
+        "free",
+        "is_ioc",
+        "key",
+        "order_id",
+        "owner",
+        "price_ticks",
+        "session",
+        "side",
+    )
 
     def __init__(self, book_order: BookOrder, effective: Epoch, rank: bytes) -> None:
         order = book_order.order
@@ -129,10 +140,10 @@ class Engine:
         self._by_key[slot.side][slot.key] = slot
         coming[slot.side].append(slot.key)
 
-    def side(self, side: Side) -> list[Slot]:
+    def side(self, side: Side) -> Iterator[Slot]:
         """All orders of a side, best first."""
         by_key = self._by_key[side]
-        return [by_key[key] for key in self._keys[side]]
+        return (by_key[key] for key in self._keys[side])
 
     def crossing(self) -> tuple[list[Slot], list[Slot]]:
         """Bids at or above the best ask, asks at or below the best bid, each best first. Spec: [MATCH-7]."""
@@ -142,8 +153,8 @@ class Engine:
         bids, asks = self._by_key[Side.BUY], self._by_key[Side.SELL]
         best_bid = bids[bid_keys[0]].price_ticks
         best_ask = asks[ask_keys[0]].price_ticks
-        bid_end = bisect_left(bid_keys, (U64_MAX - best_ask + 1).to_bytes(9, "big")[1:]) if best_ask else len(bid_keys)
-        ask_end = bisect_left(ask_keys, (best_bid + 1).to_bytes(9, "big")[1:]) if best_bid < U64_MAX else len(ask_keys)
+        bid_end = bisect_left(bid_keys, (U64_MAX - best_ask + 1).to_bytes(8, "big"))
+        ask_end = bisect_left(ask_keys, (best_bid + 1).to_bytes(8, "big")) if best_bid < U64_MAX else len(ask_keys)
         return [bids[key] for key in bid_keys[:bid_end]], [asks[key] for key in ask_keys[:ask_end]]
 
     def entitlements(self, skips: Skips = NO_SKIPS) -> tuple[Piece, ...]:

@@ -1,0 +1,268 @@
+"""What goes into the kernel and what comes out: events in the past tense, actions in the imperative.
+
+Every event carries `now_ms`, the node's clock in unix milliseconds; the core has no clock of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from orrange_p2p.core.facts import BlockFacts
+from orrange_p2p.core.messages import Head, TicketMessage
+from orrange_p2p.core.types import (
+    Address,
+    Digest,
+    Epoch,
+    MarketId,
+    OrderId,
+    PeerId,
+    Side,
+    Signature,
+    SignedTrade,
+    TicketDigest,
+    TimeInForce,
+)
+from orrange_p2p.core.verify import VerifiedEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this node acts for. The two sign functions are deterministic; the keys behind them stay in the keys room."""
+
+    owner: Address
+    session: Address
+    peer_id: PeerId
+    encryption_key: bytes
+    sign: Callable[[Digest], Signature]
+    peer_sign: Callable[[bytes], bytes]
+
+
+class Path(Enum):
+    """How two nodes came to agree on a ticket. Spec: [TICK-3..5]."""
+
+    EQUAL = "equal"
+    RECONCILED = "reconciled"
+    FALLBACK = "fallback"
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntriesReceived:
+    """Sound entries of one market came from a peer."""
+
+    now_ms: int
+    market: MarketId
+    entries: tuple[VerifiedEntry, ...]
+    source: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntriesLoaded:
+    """Entries came from this node's own store, each with its effective epoch."""
+
+    now_ms: int
+    market: MarketId
+    entries: tuple[tuple[VerifiedEntry, Epoch], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockAdded:
+    """The chain grew by a block."""
+
+    now_ms: int
+    block: BlockFacts
+    is_stored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """Time passed."""
+
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequested:
+    """The owner wants an order placed, to be signed by the session."""
+
+    now_ms: int
+    request: int
+    market: MarketId
+    side: Side
+    price_ticks: int
+    quantity_lots: int
+    tif: TimeInForce
+    expiry_s: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """The owner wants an order cancelled."""
+
+    now_ms: int
+    request: int
+    market: MarketId
+    order_id: OrderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketMessageReceived:
+    """A frame of the ticket stream came from a peer."""
+
+    now_ms: int
+    peer: PeerId
+    message: TicketMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRoundEnded:
+    """A round of sync with a peer is over: the heads it named at its start, or None if it failed."""
+
+    now_ms: int
+    peer: PeerId
+    market: MarketId
+    heads: tuple[Head, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLost:
+    """A peer disconnected."""
+
+    now_ms: int
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtRaised:
+    """A shell found something that forbids signing: a store that fails, a chain that contradicts itself."""
+
+    now_ms: int
+    reason: str
+
+
+Event = (
+    EntriesReceived
+    | EntriesLoaded
+    | BlockAdded
+    | Ticked
+    | OrderRequested
+    | CancelRequested
+    | TicketMessageReceived
+    | SyncRoundEnded
+    | PeerLost
+    | DoubtRaised
+)
+
+
+# Actions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistEntry:
+    """Put an entry on disk before any later action of this or a later step."""
+
+    entry: VerifiedEntry
+    effective: Epoch
+    is_own: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistBlock:
+    """Put a block's facts on disk."""
+
+    block: BlockFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistTrade:
+    """Put a completed ticket on disk."""
+
+    trade: SignedTrade
+    digest: TicketDigest
+    path: Path | None
+    completed_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistWindow:
+    """Note the last window worked on: its epoch and its fund block."""
+
+    market: MarketId
+    epoch: Epoch
+    block_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Gossip an own entry."""
+
+    market: MarketId
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendTicketMessage:
+    """Send a frame on the ticket stream to a peer."""
+
+    peer: PeerId
+    message: TicketMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncWith:
+    """Run a round of sync with a peer now."""
+
+    peer: PeerId
+    market: MarketId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Submit a ticket to the chain."""
+
+    trade: SignedTrade
+    digest: TicketDigest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptRequest:
+    """An owner's request is on disk and on its way."""
+
+    request: int
+    order_id: OrderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseRequest:
+    """An owner's request is refused: which field, which value, by which rule, in one sentence."""
+
+    request: int
+    field: str
+    value: str
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something an operator or a report wants to know; `name` is stable, `details` are plain values."""
+
+    name: str
+    details: tuple[tuple[str, str | int], ...] = ()
+
+
+Action = (
+    PersistEntry
+    | PersistBlock
+    | PersistTrade
+    | PersistWindow
+    | Publish
+    | SendTicketMessage
+    | SyncWith
+    | Settle
+    | AcceptRequest
+    | RefuseRequest
+    | Note
+)

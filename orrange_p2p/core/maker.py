@@ -1,0 +1,305 @@
+"""The maker's side of a ticket: answer a Prepare with Ready, View or Decline; countersign an Offer.
+
+Spec: protocol/spec/05-tickets.md [TICK-3..7, TICK-9, TICK-10].
+"""
+
+from dataclasses import dataclass
+
+from orrange_p2p.core.events import Action, Note, Path, SendTicketMessage, SyncWith
+from orrange_p2p.core.feeds import HoldRecord, OrderRecord, read_hold
+from orrange_p2p.core.matching import NO_SKIPS, Engine, Skips
+from orrange_p2p.core.messages import DeclineFrame, DeclineReason, Prepare, Ready, TicketFrame, TicketItem, View
+from orrange_p2p.core.own_lots import Claim
+from orrange_p2p.core.ranges import contains, overlaps
+from orrange_p2p.core.tickets import Desk, PairKey, Suspicion, build_ticket, piece_of
+from orrange_p2p.core.types import Digest, Epoch, OrderId, PeerId, Side, TicketDigest
+from orrange_p2p.core.verify import VerifiedOffer
+from orrange_p2p.core.window import Window
+
+MAX_PARKED = 256
+MAX_VIEWED = 1024
+MISMATCHES_BEFORE_FALLBACK = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A Prepare that waits for its window or for a round of sync."""
+
+    peer: PeerId
+    prepare: Prepare
+    until_ms: int
+    is_synced: bool
+
+
+class Maker:
+    """All that others ask of this node's resting orders in one market."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._early: list[Parked] = []
+        self._comparing: list[Parked] = []
+        self._viewed: dict[tuple[PeerId, int], TicketDigest] = {}
+        self._mismatches: dict[PairKey, tuple[Epoch, ...]] = {}
+        self._entitled_since: dict[PairKey, Epoch] = {}
+        self._suspicion = Suspicion()
+        self._paths: dict[TicketDigest, Path] = {}
+
+    def open_window(self, window: Window, now_ms: int, *, may_sign: bool) -> list[Action]:
+        """Note who is entitled to own resting lots, and answer the Prepares that came before the window."""
+        self._note_entitled(window)
+        early, self._early = self._early, []
+        actions: list[Action] = []
+        for parked in early:
+            actions.extend(self.on_prepare(parked.peer, parked.prepare, now_ms, may_sign=may_sign))
+        return actions
+
+    def _note_entitled(self, window: Window) -> None:
+        desk = self._desk
+        entitled: dict[PairKey, Epoch] = {}
+        for piece in window.pieces:
+            taker = desk.feeds.order(piece.taker_order)
+            if desk.own_order(piece.maker_order) is None or taker is None:
+                continue
+            pair = (piece.maker_order, piece.taker_order)
+            since = self._entitled_since.get(pair, window.epoch)
+            entitled[pair] = since
+            if window.epoch - since == desk.rules.preset.wait:
+                self._suspicion.blame(taker.order.session, window.epoch)
+        self._entitled_since = entitled
+
+    def on_prepare(self, peer: PeerId, prepare: Prepare, now_ms: int, *, may_sign: bool) -> list[Action]:
+        """Answer a taker, or wait for the window it speaks of."""
+        desk, ticket = self._desk, prepare.ticket
+        current = desk.windows.current
+        if desk.own_order(ticket.maker_order) is None:
+            return _decline(peer, prepare, DeclineReason.UNKNOWN)
+        taker = desk.feeds.order(ticket.taker_order)
+        if taker is not None and desk.peer_of(taker.order.session) != peer:
+            return _decline(peer, prepare, DeclineReason.UNKNOWN)
+        if ticket != build_ticket(piece_of(ticket), ticket.epoch, ticket.ticket_nonce, desk.rules):
+            return _decline(peer, prepare, DeclineReason.LIMITS)
+        if current is None or ticket.epoch > current.epoch:
+            is_next = ticket.epoch <= desk.rules.epoch_at(now_ms)
+            if not is_next or len(self._early) >= MAX_PARKED:
+                return _decline(peer, prepare, DeclineReason.NOT_READY)
+            self._early.append(self._park(peer, prepare, now_ms))
+            return []
+        if not may_sign:
+            return _decline(peer, prepare, DeclineReason.NOT_READY)
+        if (peer, prepare.exchange) in self._viewed:
+            return self._compare_later(peer, prepare, now_ms)
+        if prepare.is_fallback:
+            return self._fall_back(peer, prepare, taker)
+        return self._answer(peer, prepare, taker, current)
+
+    def _park(self, peer: PeerId, prepare: Prepare, now_ms: int) -> Parked:
+        until_ms = now_ms + 2 * self._desk.rules.preset.t_ack_ms
+        return Parked(peer=peer, prepare=prepare, until_ms=until_ms, is_synced=False)
+
+    def _answer(self, peer: PeerId, prepare: Prepare, taker: OrderRecord | None, current: Window) -> list[Action]:
+        """First comparison, against the window as it stood when it opened. Spec: [TICK-3, TICK-4]."""
+        desk, ticket = self._desk, prepare.ticket
+        if taker is not None and current.epoch == ticket.epoch and current.digest == prepare.window_digest:
+            skips = _skips(prepare, taker)
+            pieces = desk.windows.engine.entitlements(skips) if skips else current.pieces
+            if piece_of(ticket) in pieces:
+                return self._promise(peer, prepare, Path.EQUAL)
+            return self._mismatch(peer, prepare)
+        self._viewed[(peer, prepare.exchange)] = desk.digests.ticket(ticket)
+        if len(self._viewed) > MAX_VIEWED:
+            del self._viewed[next(iter(self._viewed))]
+        view = View(exchange=prepare.exchange, window_digest=current.digest, late=desk.windows.late_orders())
+        return [SendTicketMessage(peer=peer, message=view), Note(name="view_sent")]
+
+    def _compare_later(self, peer: PeerId, prepare: Prepare, now_ms: int) -> list[Action]:
+        """Second Prepare after a View: fetch from the taker first."""
+        if self._viewed.pop((peer, prepare.exchange)) != self._desk.digests.ticket(prepare.ticket):
+            return _decline(peer, prepare, DeclineReason.LIMITS)
+        if len(self._comparing) >= MAX_PARKED:
+            return _decline(peer, prepare, DeclineReason.BUSY)
+        self._comparing.append(self._park(peer, prepare, now_ms))
+        return [SyncWith(peer=peer, market=self._desk.rules.market_id)]
+
+    def on_sync(self, peer: PeerId, *, is_done: bool, may_sign: bool) -> list[Action]:
+        """A round with a taker ended: compare again from everything both know."""
+        asked = [parked for parked in self._comparing if parked.peer == peer]
+        self._comparing = [parked for parked in self._comparing if parked.peer != peer]
+        actions: list[Action] = []
+        for parked in asked:
+            if is_done and may_sign:
+                actions.extend(self._compare(peer, parked.prepare))
+            else:
+                actions.extend(self._mismatch(peer, parked.prepare))
+        return actions
+
+    def _compare(self, peer: PeerId, prepare: Prepare) -> list[Action]:
+        windows, ticket = self._desk.windows, prepare.ticket
+        engine = windows.compare(ticket.epoch, prepare.late)
+        block = windows.fund_block(ticket.epoch)
+        taker = self._desk.feeds.order(ticket.taker_order)
+        if engine is None or block is None or taker is None:
+            return self._mismatch(peer, prepare)
+        is_equal = engine.window_digest(ticket.epoch, block.hash) == prepare.window_digest
+        if not is_equal or piece_of(ticket) not in engine.entitlements(_skips(prepare, taker)):
+            return self._mismatch(peer, prepare)
+        return self._promise(peer, prepare, Path.RECONCILED)
+
+    def _mismatch(self, peer: PeerId, prepare: Prepare) -> list[Action]:
+        pair = (prepare.ticket.maker_order, prepare.ticket.taker_order)
+        epochs = self._mismatches.get(pair, ())
+        if prepare.ticket.epoch not in epochs:
+            self._mismatches[pair] = (*epochs, prepare.ticket.epoch)[-MISMATCHES_BEFORE_FALLBACK:]
+        if len(self._mismatches) > MAX_VIEWED:
+            del self._mismatches[next(iter(self._mismatches))]
+        return _decline(peer, prepare, DeclineReason.VIEW)
+
+    def _fall_back(self, peer: PeerId, prepare: Prepare, taker: OrderRecord | None) -> list[Action]:
+        """Spec: [TICK-5, TICK-6]."""
+        desk, ticket = self._desk, prepare.ticket
+        windows = desk.windows
+        maker_row, taker_row = windows.keeper.order(ticket.maker_order), windows.keeper.order(ticket.taker_order)
+        failed = self._mismatches.get((ticket.maker_order, ticket.taker_order), ())
+        if taker is None or maker_row is None or taker_row is None or len(failed) < MISMATCHES_BEFORE_FALLBACK:
+            return self._mismatch(peer, prepare)
+        is_allowed = (
+            maker_row.is_matchable
+            and taker_row.is_matchable
+            and maker_row.order.side is not taker_row.order.side
+            and maker_row.order.owner != taker_row.order.owner
+            and ticket.price_ticks == maker_row.order.price_ticks
+            and _is_within(ticket.price_ticks, taker_row.order.side, taker_row.order.price_ticks)
+            and contains(maker_row.free, (ticket.maker_from, ticket.maker_to))
+            and contains(taker_row.free, (ticket.taker_from, ticket.taker_to))
+        )
+        if not is_allowed or _has_better_maker(windows.engine, ticket.maker_order, taker, _skips(prepare, taker)):
+            return self._mismatch(peer, prepare)
+        if self._is_kept_for_another(prepare):
+            return _decline(peer, prepare, DeclineReason.BUSY)
+        return self._promise(peer, prepare, Path.FALLBACK)
+
+    def _is_kept_for_another(self, prepare: Prepare) -> bool:
+        """Whether this node's own view entitles another taker to these lots and still waits for it. Spec: [TICK-6]."""
+        desk, ticket = self._desk, prepare.ticket
+        window = desk.windows.current
+        if window is None:
+            return True
+        for piece in window.pieces:
+            if piece.maker_order != ticket.maker_order or piece.taker_order == ticket.taker_order:
+                continue
+            if not overlaps((piece.maker_from, piece.maker_to), (ticket.maker_from, ticket.maker_to)):
+                continue
+            other = desk.feeds.order(piece.taker_order)
+            since = self._entitled_since.get((piece.maker_order, piece.taker_order), window.epoch)
+            is_waited_for = window.epoch - since < desk.rules.preset.wait
+            is_suspected = other is not None and self._suspicion.is_suspected(other.order.session, window.epoch)
+            if is_waited_for and not is_suspected:
+                return True
+        return False
+
+    def _promise(self, peer: PeerId, prepare: Prepare, path: Path) -> list[Action]:
+        """Keep the lots and say Ready. Spec: [TICK-3, TICK-7]."""
+        desk, ticket = self._desk, prepare.ticket
+        digest = desk.digests.ticket(ticket)
+        lots = (ticket.maker_from, ticket.maker_to)
+        if not desk.own_lots.is_free(ticket.maker_order, lots, desk.rules.epoch_start_s(ticket.epoch), besides=digest):
+            return _decline(peer, prepare, DeclineReason.BUSY)
+        desk.own_lots.lock(ticket.maker_order, lots, ticket, digest, Claim.PROMISED)
+        self._paths[digest] = path
+        if len(self._paths) > MAX_VIEWED:
+            del self._paths[next(iter(self._paths))]
+        ready = Ready(
+            exchange=prepare.exchange,
+            ticket_digest=digest,
+            ready_epoch=ticket.epoch,
+            ready_signature=desk.identity.sign(desk.digests.ready(digest, ticket.epoch)),
+        )
+        return [SendTicketMessage(peer=peer, message=ready)]
+
+    def on_offer(
+        self, verified: VerifiedOffer, now_ms: int, *, exchange: int | None, peer: PeerId | None
+    ) -> list[Action]:
+        """Countersign an Offer that carries this session's Ready; by stream or from the taker's feed. Spec: [TICK-9]."""
+        desk = self._desk
+        offer, digest = verified.item, verified.ticket_digest
+        ticket = offer.ticket
+        record, taker = desk.own_order(ticket.maker_order), desk.feeds.order(ticket.taker_order)
+        if record is None or verified.ready_signer != desk.identity.session:
+            return []
+        if desk.own_lots.signed(ticket.maker_order, digest):
+            return []
+        hold = self._as_hold(verified, taker, now_ms)
+        is_good = (
+            hold is not None
+            and taker is not None
+            and taker.order.side is not record.order.side
+            and taker.order.owner != record.order.owner
+            and _is_within(ticket.price_ticks, record.order.side, record.order.price_ticks)
+            and _is_within(ticket.price_ticks, taker.order.side, taker.order.price_ticks)
+            and ticket.maker_to <= record.order.quantity_lots
+            and ticket.taker_to <= taker.order.quantity_lots
+        )
+        lots = (ticket.maker_from, ticket.maker_to)
+        start_s = desk.rules.epoch_start_s(ticket.epoch)
+        if not is_good or not desk.own_lots.is_free(ticket.maker_order, lots, start_s, besides=digest):
+            return [Note(name="offer_refused")]
+        desk.own_lots.lock(ticket.maker_order, lots, ticket, digest, Claim.SIGNED)
+        item = TicketItem(
+            ticket=ticket,
+            taker_signature=offer.taker_signature,
+            maker_signature=desk.identity.sign(Digest(digest)),
+        )
+        follow_ups: tuple[Action, ...] = ()
+        if exchange is not None and peer is not None:
+            follow_ups = (SendTicketMessage(peer=peer, message=TicketFrame(exchange=exchange, item=item)),)
+        desk.outbox.add(item, follow_ups=follow_ups)
+        return []
+
+    def _as_hold(self, verified: VerifiedOffer, taker: OrderRecord | None, now_ms: int) -> HoldRecord | None:
+        """The hold that the Offer would be if its entry claimed now."""
+        if taker is None:
+            return None
+        return read_hold(verified, taker.order.session, self._desk.rules.epoch_at(now_ms), self._desk.rules)
+
+    def on_ticket(self, digest: TicketDigest, pair: PairKey) -> Path | None:
+        """A ticket of an own maker order is complete; returns how it was agreed, if this run knows."""
+        self._mismatches.pop(pair, None)
+        return self._paths.pop(digest, None)
+
+    def on_tick(self, now_ms: int) -> None:
+        """Forget Prepares nobody waits for any more."""
+        self._early = [parked for parked in self._early if parked.until_ms > now_ms]
+        self._comparing = [parked for parked in self._comparing if parked.until_ms > now_ms]
+
+
+def _decline(peer: PeerId, prepare: Prepare, reason: DeclineReason) -> list[Action]:
+    message = DeclineFrame(exchange=prepare.exchange, reason=reason)
+    return [
+        SendTicketMessage(peer=peer, message=message),
+        Note(name="decline_sent", details=(("reason", reason.name.lower()),)),
+    ]
+
+
+def _skips(prepare: Prepare, taker: OrderRecord) -> Skips:
+    if not prepare.skips:
+        return NO_SKIPS
+    return frozenset((taker.order.session, session) for session in prepare.skips)
+
+
+def _is_within(price_ticks: int, side: Side, limit_ticks: int) -> bool:
+    """Whether a price respects an order's limit. Spec: S2."""
+    return price_ticks <= limit_ticks if side is Side.BUY else price_ticks >= limit_ticks
+
+
+def _has_better_maker(engine: Engine, maker_order: OrderId, taker: OrderRecord, skips: Skips) -> bool:
+    """Whether a compatible order that rests before `maker_order` in priority could serve the taker."""
+    order = taker.order
+    maker_side = Side.SELL if order.side is Side.BUY else Side.BUY
+    for slot in engine.side(maker_side):
+        if slot.order_id == maker_order:
+            return False
+        if not _is_within(slot.price_ticks, order.side, order.price_ticks):
+            return True
+        is_skipped = (order.session, slot.session) in skips
+        if slot.owner != order.owner and not slot.is_ioc and not is_skipped:
+            return True
+    return True

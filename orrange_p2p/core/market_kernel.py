@@ -1,0 +1,298 @@
+"""One market of the kernel: entries in, windows opened, tickets bargained, own feed written.
+
+Spec: protocol/spec/02-feeds.md, 04-matching.md [MATCH-1], 05-tickets.md, 06-sync.md [SYNC-4, SYNC-5].
+"""
+
+from orrange_p2p.core.digests import Digests
+from orrange_p2p.core.events import (
+    Action,
+    EntriesLoaded,
+    EntriesReceived,
+    Identity,
+    Note,
+    PersistEntry,
+    PersistTrade,
+    PersistWindow,
+    Publish,
+    SyncRoundEnded,
+)
+from orrange_p2p.core.feeds import Feeds, HoldRecord, Outcome, read_hold
+from orrange_p2p.core.ledger import Ledger
+from orrange_p2p.core.maker import Maker
+from orrange_p2p.core.messages import (
+    DeclineFrame,
+    Head,
+    OfferFrame,
+    Prepare,
+    Ready,
+    TicketFrame,
+    TicketMessage,
+    View,
+)
+from orrange_p2p.core.outbox import Outbox
+from orrange_p2p.core.own_lots import Claim
+from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.settling import Settling
+from orrange_p2p.core.taker import Taker
+from orrange_p2p.core.tickets import Desk, Numbers
+from orrange_p2p.core.types import Epoch, PeerId, TicketDigest
+from orrange_p2p.core.verify import (
+    VerifiedEntry,
+    VerifiedOffer,
+    VerifiedOrder,
+    VerifiedTicket,
+    verify_offer,
+    verify_ticket,
+)
+from orrange_p2p.core.window import Windows
+
+MAX_FUTURE_EPOCHS = 2
+
+
+class MarketKernel:
+    """State and rules of one market on one node."""
+
+    def __init__(
+        self,
+        rules: MarketRules,
+        digests: Digests,
+        identity: Identity,
+        ledger: Ledger,
+        numbers: Numbers,
+    ) -> None:
+        self.rules = rules
+        self.feeds = Feeds(rules)
+        self.windows = Windows(self.feeds, ledger)
+        self.desk = Desk(
+            rules=rules,
+            digests=digests,
+            identity=identity,
+            feeds=self.feeds,
+            ledger=ledger,
+            windows=self.windows,
+            outbox=Outbox(rules, digests, identity),
+            numbers=numbers,
+        )
+        self.taker = Taker(self.desk)
+        self.maker = Maker(self.desk)
+        self.settling = Settling(ledger, rules.preset.ticket_life_s // 3)
+        self.synced_peers: dict[PeerId, None] = {}
+        self.tickets: dict[TicketDigest, HoldRecord] = {}
+
+    @property
+    def is_synced(self) -> bool:
+        """Spec: [SYNC-4]."""
+        return len(self.synced_peers) >= self.rules.preset.quorum
+
+    def load(self, event: EntriesLoaded) -> list[Action]:
+        """Take back what this node had on disk."""
+        for entry, effective in event.entries:
+            _, appended, owners = self.feeds.add(entry)
+            self.windows.keeper.touch(owners)
+            for one in appended:
+                self._note_orders(one, effective)
+                self._note_tickets(one, event.now_ms)
+        self._restore_own_lots()
+        return []
+
+    def _restore_own_lots(self) -> None:
+        feed = self.feeds.feed(self.desk.identity.session)
+        for hold in feed.holds if feed is not None else ():
+            ticket = hold.ticket
+            if hold.is_offer:
+                order_id, lots = ticket.taker_order, (ticket.taker_from, ticket.taker_to)
+            else:
+                order_id, lots = ticket.maker_order, (ticket.maker_from, ticket.maker_to)
+            self.desk.own_lots.lock(order_id, lots, ticket, hold.digest, Claim.SIGNED)
+
+    def receive(self, event: EntriesReceived, *, may_sign: bool) -> list[Action]:
+        """Take in entries from a peer. Nothing it can send here does more than be ignored and counted."""
+        actions: list[Action] = []
+        newest = self.rules.epoch_at(event.now_ms) + MAX_FUTURE_EPOCHS
+        for entry in event.entries:
+            if entry.entry.header.epoch > newest:
+                actions.append(Note(name="entry_from_the_future"))
+                continue
+            outcome, appended, owners = self.feeds.add(entry)
+            actions.append(Note(name=f"entry_{outcome.value}"))
+            if outcome is Outcome.FORKED:
+                actions.append(self._persist(entry, entry.entry.header.epoch))
+            self.windows.keeper.touch(owners)
+            for one in appended:
+                effective = self._effective_epoch(one, event.now_ms)
+                self._note_orders(one, effective)
+                actions.append(self._persist(one, effective))
+                actions.extend(self._note_tickets(one, event.now_ms))
+                if may_sign:
+                    actions.extend(self._note_offers(one, event.now_ms))
+        return actions
+
+    def _effective_epoch(self, entry: VerifiedEntry, now_ms: int) -> Epoch:
+        """Spec: [MATCH-1]."""
+        claimed = entry.entry.header.epoch
+        if not self.is_synced or now_ms <= self.rules.window_opens_ms(claimed):
+            return claimed
+        return max(claimed, self.rules.epoch_at(now_ms))
+
+    def _persist(self, entry: VerifiedEntry, effective: Epoch) -> PersistEntry:
+        is_own = entry.entry.header.session == self.desk.identity.session
+        return PersistEntry(entry=entry, effective=effective, is_own=is_own)
+
+    def _note_orders(self, entry: VerifiedEntry, effective: Epoch) -> None:
+        for item in entry.items:
+            if isinstance(item, VerifiedOrder):
+                self.windows.place(item.order_id, entry.entry.header.epoch, effective)
+
+    def _note_offers(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
+        actions: list[Action] = []
+        for item in entry.items:
+            if isinstance(item, VerifiedOffer):
+                actions.extend(self.maker.on_offer(item, now_ms, exchange=None, peer=None))
+        return actions
+
+    def _note_tickets(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
+        feed = self.feeds.feed(entry.entry.header.session)
+        if feed is None or not any(isinstance(item, VerifiedTicket) for item in entry.items):
+            return []
+        actions: list[Action] = []
+        digests = frozenset(item.ticket_digest for item in entry.items if isinstance(item, VerifiedTicket))
+        for hold in feed.holds:
+            if not hold.is_offer and hold.digest in digests and hold.digest not in self.tickets:
+                self.tickets[hold.digest] = hold
+                actions.extend(self._complete(hold, now_ms))
+        return actions
+
+    def _complete(self, hold: HoldRecord, now_ms: int) -> list[Action]:
+        """A ticket is signed by both: if it is ours, keep it and see that it settles."""
+        desk, ticket = self.desk, hold.ticket
+        verified = hold.verified
+        taker = self.feeds.order(ticket.taker_order)
+        is_maker = desk.own_order(ticket.maker_order) is not None
+        is_taker = desk.own_order(ticket.taker_order) is not None
+        if taker is None or not isinstance(verified, VerifiedTicket) or hold.taker_signer != taker.order.session:
+            return []
+        if not (is_maker or is_taker):
+            return []
+        item = verified.item
+        trade = desk.trade(ticket, item.maker_signature, item.taker_signature)
+        if trade is None:
+            return []
+        pair = (ticket.maker_order, ticket.taker_order)
+        path = self.maker.on_ticket(hold.digest, pair) if is_maker else self.taker.on_ticket(hold.digest, ticket)
+        self.settling.add(hold.digest, trade, is_maker=is_maker, now_ms=now_ms)
+        actions: list[Action] = [
+            PersistTrade(trade=trade, digest=hold.digest, path=path, completed_ms=now_ms),
+        ]
+        details: list[tuple[str, str | int]] = [("ticket", hold.digest.hex()), ("path", path.value if path else "")]
+        placed_ms = desk.placed_ms.get(ticket.taker_order)
+        if placed_ms is not None and is_taker:
+            details.append(("order_to_ticket_ms", now_ms - placed_ms))
+        actions.append(Note(name="ticket_as_maker" if is_maker else "ticket_as_taker", details=tuple(details)))
+        return actions
+
+    def on_message(self, peer: PeerId, message: TicketMessage, now_ms: int, *, may_sign: bool) -> list[Action]:
+        """A frame of the ticket stream."""
+        if isinstance(message, Prepare):
+            return self.maker.on_prepare(peer, message, now_ms, may_sign=may_sign)
+        if isinstance(message, View):
+            return self.taker.on_view(peer, message, now_ms)
+        if isinstance(message, DeclineFrame):
+            return self.taker.on_decline(peer, message)
+        if isinstance(message, Ready):
+            return self.taker.on_ready(peer, message) if may_sign else []
+        if isinstance(message, OfferFrame):
+            if not may_sign:
+                return []
+            verified = verify_offer(self.desk.digests, message.offer)
+            return self.maker.on_offer(verified, now_ms, exchange=message.exchange, peer=peer)
+        return self._on_ticket_frame(message, now_ms)
+
+    def _on_ticket_frame(self, message: TicketFrame, now_ms: int) -> list[Action]:
+        """The ticket came back on the stream, maybe before its entry in the maker's feed."""
+        verified = verify_ticket(self.desk.digests, message.item)
+        ticket = message.item.ticket
+        maker = self.feeds.order(ticket.maker_order)
+        hold = None
+        if maker is not None and self.desk.own_order(ticket.taker_order) is not None:
+            hold = read_hold(verified, maker.order.session, self.rules.epoch_at(now_ms), self.rules)
+        if hold is None:
+            return [Note(name="ticket_refused")]
+        if hold.digest in self.tickets:
+            return []
+        self.tickets[hold.digest] = hold
+        return self._complete(hold, now_ms)
+
+    def on_sync(self, event: SyncRoundEnded, *, may_sign: bool) -> tuple[list[Action], str | None]:
+        """A round of sync ended. Returns actions, and a doubt if the peer knows more of the own feed than we do."""
+        is_done = event.heads is not None and all(self._covers(head) for head in event.heads)
+        doubt = None
+        for head in event.heads or ():
+            feed = self.feeds.feed(head.session)
+            known = len(feed.entries) if feed is not None else 0
+            if head.session == self.desk.identity.session and head.next_seq > known:
+                doubt = (
+                    f"peers hold {head.next_seq} entries of this node's own feed, its store only {known}: the store is "
+                    "old or lost; restore it, or start with a new session"
+                )
+        if is_done and doubt is None:
+            self.synced_peers[event.peer] = None
+        actions = self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)
+        actions += self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
+        return actions, doubt
+
+    def _covers(self, head: Head) -> bool:
+        feed = self.feeds.feed(head.session)
+        return feed is not None and (feed.is_dead or len(feed.entries) >= head.next_seq)
+
+    def tick(self, now_ms: int, *, may_sign: bool) -> list[Action]:
+        """Open the newest window if it is due, give up on the silent, submit what is due."""
+        epoch = self.rules.epoch_at(now_ms)
+        last = self.desk.ledger.last_block
+        self.desk.own_lots.expire(epoch, last.time_s if last else 0)
+        actions: list[Action] = []
+        due = self.windows.due(now_ms)
+        block = self.windows.fund_block(due) if due is not None else None
+        if due is not None and block is not None:
+            actions.extend(self._open_window(due, now_ms, may_sign=may_sign))
+        actions.extend(self.taker.on_tick(epoch, now_ms))
+        self.maker.on_tick(now_ms)
+        actions.extend(self.settling.on_tick(now_ms))
+        return actions
+
+    def _open_window(self, epoch: Epoch, now_ms: int, *, may_sign: bool) -> list[Action]:
+        block = self.windows.fund_block(epoch)
+        if block is None:
+            return []
+        window = self.windows.open(epoch, block)
+        actions: list[Action] = [
+            PersistWindow(market=self.rules.market_id, epoch=epoch, block_number=block.number),
+            Note(name="window_opened", details=(("epoch", epoch), ("pieces", len(window.pieces)))),
+        ]
+        if may_sign:
+            actions.extend(self.taker.open_window(window, now_ms))
+        actions.extend(self.maker.open_window(window, now_ms, may_sign=may_sign))
+        return actions
+
+    def flush(self, now_ms: int) -> list[Action]:
+        """Sign the next own entry if something waits for it."""
+        outbox = self.desk.outbox
+        flushed = outbox.flush(self.feeds.feed(self.desk.identity.session), now_ms)
+        if flushed is None:
+            return []
+        for item in flushed.dropped:
+            self.taker.on_dropped(item)
+        if flushed.entry is None:
+            return []
+        entry = flushed.entry
+        _, appended, owners = self.feeds.add(entry)
+        self.windows.keeper.touch(owners)
+        claimed = entry.entry.header.epoch
+        actions: list[Action] = [
+            self._persist(entry, claimed),
+            Publish(market=self.rules.market_id, encoded=entry.encoded),
+            *flushed.follow_ups,
+        ]
+        for one in appended:
+            self._note_orders(one, claimed)
+            actions.extend(self._note_tickets(one, now_ms))
+        return actions

@@ -1,0 +1,242 @@
+"""The taker's side of a ticket: Prepare, compare views if need be, sign the Offer, wait for the Ticket.
+
+Spec: protocol/spec/05-tickets.md [TICK-2, TICK-4, TICK-5, TICK-8, TICK-11].
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from orrange_p2p.core.events import Action, Note, Path, SendTicketMessage, SyncWith
+from orrange_p2p.core.hashing import recover_address
+from orrange_p2p.core.matching import Piece
+from orrange_p2p.core.messages import DeclineFrame, DeclineReason, Item, Offer, OfferFrame, Prepare, Ready, View
+from orrange_p2p.core.own_lots import Claim
+from orrange_p2p.core.tickets import Desk, PairKey, Suspicion, build_ticket, piece_of
+from orrange_p2p.core.types import Address, Digest, Epoch, PeerId, Ticket, TicketDigest
+from orrange_p2p.core.window import Window
+
+MAX_EXCHANGES = 256
+FAILURES_BEFORE_FALLBACK = 2
+
+
+class Stage(Enum):
+    """How far an exchange is."""
+
+    PREPARED = "prepared"
+    SYNCING = "syncing"
+    COMPARED = "compared"
+    OFFERED = "offered"
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """One ticket under way, seen from the taker."""
+
+    number: int
+    peer: PeerId
+    maker_session: Address
+    ticket: Ticket
+    digest: TicketDigest
+    path: Path
+    give_up_ms: int
+    stage: Stage = Stage.PREPARED
+    view: View | None = None
+
+
+class Taker:
+    """All exchanges that this node's orders have open as takers in one market."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._exchanges: dict[int, Exchange] = {}
+        self._suspicion = Suspicion()
+        self._failures: dict[PairKey, tuple[Epoch, ...]] = {}
+
+    def open_window(self, window: Window, now_ms: int) -> list[Action]:
+        """Prepare every entitled piece of own orders whose lots are not busy."""
+        desk = self._desk
+        own = desk.identity.session
+        silent = self._suspicion.suspected(window.epoch)
+        pieces = window.pieces
+        if silent:
+            pieces = desk.windows.engine.entitlements(frozenset((own, session) for session in silent))
+        actions: list[Action] = []
+        for piece in pieces:
+            if desk.own_order(piece.taker_order) is not None and len(self._exchanges) < MAX_EXCHANGES:
+                actions.extend(self._prepare(piece, window, silent, now_ms))
+        return actions
+
+    def _prepare(self, piece: Piece, window: Window, silent: tuple[Address, ...], now_ms: int) -> list[Action]:
+        desk = self._desk
+        maker = desk.feeds.order(piece.maker_order)
+        lots = (piece.taker_from, piece.taker_to)
+        start_s = desk.rules.epoch_start_s(window.epoch)
+        if maker is None or not desk.own_lots.is_free(piece.taker_order, lots, start_s):
+            return []
+        peer = desk.peer_of(maker.order.session)
+        if peer is None:
+            return []
+        numbers = desk.numbers
+        number, ticket_nonce = numbers.exchange, numbers.ticket_nonce
+        numbers.exchange += 1
+        numbers.ticket_nonce += 1
+        ticket = build_ticket(piece, window.epoch, ticket_nonce, desk.rules)
+        digest = desk.digests.ticket(ticket)
+        desk.own_lots.lock(piece.taker_order, lots, ticket, digest, Claim.EXCHANGE)
+        failures = self._failures.get((piece.maker_order, piece.taker_order), ())
+        is_fallback = len(failures) >= FAILURES_BEFORE_FALLBACK
+        self._exchanges[number] = Exchange(
+            number=number,
+            peer=peer,
+            maker_session=maker.order.session,
+            ticket=ticket,
+            digest=digest,
+            path=Path.FALLBACK if is_fallback else Path.EQUAL,
+            give_up_ms=now_ms + desk.rules.preset.t_ack_ms,
+        )
+        message = Prepare(
+            exchange=number,
+            ticket=ticket,
+            window_digest=window.digest,
+            skips=silent,
+            is_fallback=is_fallback,
+        )
+        return [SendTicketMessage(peer=peer, message=message)]
+
+    def _find(self, peer: PeerId, number: int, *stages: Stage) -> Exchange | None:
+        exchange = self._exchanges.get(number)
+        if exchange is None or exchange.peer != peer or exchange.stage not in stages:
+            return None
+        return exchange
+
+    def on_view(self, peer: PeerId, view: View, now_ms: int) -> list[Action]:
+        """The maker's window differs: exchange what is missing."""
+        exchange = self._find(peer, view.exchange, Stage.PREPARED)
+        if exchange is None:
+            return []
+        exchange.stage, exchange.view = Stage.SYNCING, view
+        exchange.give_up_ms = now_ms + 2 * self._desk.rules.preset.t_ack_ms
+        return [SyncWith(peer=peer, market=self._desk.rules.market_id)]
+
+    def on_sync(self, peer: PeerId, *, is_done: bool, now_ms: int) -> list[Action]:
+        """A round with a partner ended: recompute, and prepare once more if the piece survives."""
+        actions: list[Action] = []
+        for exchange in [one for one in self._exchanges.values() if one.peer == peer and one.stage is Stage.SYNCING]:
+            if is_done and exchange.view is not None:
+                actions.extend(self._prepare_again(exchange, exchange.view, now_ms))
+            else:
+                self._fail(exchange)
+        return actions
+
+    def _prepare_again(self, exchange: Exchange, view: View, now_ms: int) -> list[Action]:
+        desk = self._desk
+        epoch = exchange.ticket.epoch
+        engine = desk.windows.compare(epoch, view.late)
+        block = desk.windows.fund_block(epoch)
+        silent = self._suspicion.suspected(epoch)
+        skips = frozenset((desk.identity.session, session) for session in silent)
+        if engine is None or block is None or piece_of(exchange.ticket) not in engine.entitlements(skips):
+            self._fail(exchange)
+            return []
+        exchange.stage, exchange.path = Stage.COMPARED, Path.RECONCILED
+        exchange.give_up_ms = now_ms + 2 * desk.rules.preset.t_ack_ms
+        message = Prepare(
+            exchange=exchange.number,
+            ticket=exchange.ticket,
+            window_digest=engine.window_digest(epoch, block.hash),
+            skips=silent,
+            late=desk.windows.late_orders(),
+        )
+        return [SendTicketMessage(peer=exchange.peer, message=message)]
+
+    def on_ready(self, peer: PeerId, ready: Ready) -> list[Action]:
+        """The maker keeps the lots: sign, and let the Offer leave once it is on disk. Spec: [TICK-8]."""
+        exchange = self._find(peer, ready.exchange, Stage.PREPARED, Stage.COMPARED)
+        if exchange is None:
+            return []
+        desk, ticket = self._desk, exchange.ticket
+        promise = desk.digests.ready(exchange.digest, ready.ready_epoch)
+        is_promise = (
+            ready.ticket_digest == exchange.digest
+            and ready.ready_epoch == ticket.epoch
+            and recover_address(promise, ready.ready_signature) == exchange.maker_session
+        )
+        if not is_promise:
+            self._drop(exchange)
+            return [Note(name="ready_refused")]
+        self._suspicion.clear(exchange.maker_session)
+        offer = Offer(
+            ticket=ticket,
+            taker_signature=desk.identity.sign(Digest(exchange.digest)),
+            ready_epoch=ready.ready_epoch,
+            ready_signature=ready.ready_signature,
+        )
+        exchange.stage = Stage.OFFERED
+        desk.own_lots.lock(
+            ticket.taker_order, (ticket.taker_from, ticket.taker_to), ticket, exchange.digest, Claim.SIGNED
+        )
+        frame = SendTicketMessage(peer=peer, message=OfferFrame(exchange=exchange.number, offer=offer))
+        desk.outbox.add(offer, follow_ups=(frame,), latest=Epoch(ready.ready_epoch + 2))
+        return []
+
+    def on_decline(self, peer: PeerId, decline: DeclineFrame) -> list[Action]:
+        """The maker will not: try again in a later window."""
+        exchange = self._find(peer, decline.exchange, Stage.PREPARED, Stage.COMPARED)
+        if exchange is None:
+            return []
+        self._suspicion.clear(exchange.maker_session)
+        if decline.reason is DeclineReason.VIEW:
+            self._fail(exchange)
+        else:
+            self._drop(exchange)
+        return [Note(name="declined", details=(("reason", decline.reason.name.lower()),))]
+
+    def on_ticket(self, digest: TicketDigest, ticket: Ticket) -> Path | None:
+        """The Ticket stands in the maker's feed or came back: done. Returns how it was agreed, if it was ours."""
+        self._failures.pop((ticket.maker_order, ticket.taker_order), None)
+        path = None
+        for exchange in [one for one in self._exchanges.values() if one.digest == digest]:
+            del self._exchanges[exchange.number]
+            path = exchange.path
+        return path
+
+    def on_dropped(self, item: Item) -> None:
+        """An Offer came too late for its entry and never left. Spec: [TICK-8]."""
+        if isinstance(item, Offer):
+            digest = self._desk.digests.ticket(item.ticket)
+            self._desk.own_lots.forget(item.ticket.taker_order, digest)
+            for exchange in [one for one in self._exchanges.values() if one.digest == digest]:
+                del self._exchanges[exchange.number]
+
+    def on_tick(self, epoch: Epoch, now_ms: int) -> list[Action]:
+        """Give up on makers that did not answer; forget tickets whose deadline has passed. Spec: [TICK-11]."""
+        actions: list[Action] = []
+        for exchange in list(self._exchanges.values()):
+            if exchange.stage is Stage.OFFERED:
+                if now_ms > exchange.ticket.deadline_s * 1000:
+                    del self._exchanges[exchange.number]
+                    actions.append(Note(name="offer_unanswered"))
+            elif now_ms >= exchange.give_up_ms:
+                if exchange.stage is not Stage.SYNCING:
+                    self._suspicion.blame(exchange.maker_session, epoch)
+                self._drop(exchange)
+                actions.append(Note(name="maker_silent", details=(("stage", exchange.stage.value),)))
+        return actions
+
+    def _drop(self, exchange: Exchange) -> None:
+        self._exchanges.pop(exchange.number, None)
+        self._desk.own_lots.release(exchange.ticket.taker_order, exchange.digest)
+
+    def _fail(self, exchange: Exchange) -> None:
+        """A window of this pair failed to agree. Spec: [TICK-5]."""
+        self._drop(exchange)
+        pair = (exchange.ticket.maker_order, exchange.ticket.taker_order)
+        failures = self._failures.get(pair, ())
+        if exchange.ticket.epoch not in failures:
+            self._failures[pair] = (*failures, exchange.ticket.epoch)[-FAILURES_BEFORE_FALLBACK:]
+        if len(self._failures) > 4 * MAX_EXCHANGES:
+            del self._failures[next(iter(self._failures))]
+
+    def __len__(self) -> int:
+        """Exchanges under way."""
+        return len(self._exchanges)

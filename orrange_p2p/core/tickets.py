@@ -1,0 +1,122 @@
+"""What taker and maker share: the ticket of a piece, suspicion of silent sessions, and one market's desk.
+
+Spec: protocol/spec/05-tickets.md [TICK-1, TICK-6, TICK-11].
+"""
+
+from dataclasses import dataclass, field
+
+from orrange_p2p.core.digests import Digests
+from orrange_p2p.core.events import Identity
+from orrange_p2p.core.feeds import Feeds, OrderRecord
+from orrange_p2p.core.ledger import Ledger
+from orrange_p2p.core.matching import Piece
+from orrange_p2p.core.outbox import Outbox
+from orrange_p2p.core.own_lots import OwnLots
+from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.types import Address, Epoch, OrderId, PeerId, Signature, SignedTrade, Ticket
+from orrange_p2p.core.window import Windows
+
+MAX_BACKOFF = 6
+PairKey = tuple[OrderId, OrderId]
+
+
+def build_ticket(piece: Piece, epoch: Epoch, ticket_nonce: int, rules: MarketRules) -> Ticket:
+    """The one ticket that a piece of a window's entitlements stands for. Spec: [TICK-1]."""
+    return Ticket(
+        maker_order=piece.maker_order,
+        taker_order=piece.taker_order,
+        price_ticks=piece.price_ticks,
+        maker_from=piece.maker_from,
+        maker_to=piece.maker_to,
+        taker_from=piece.taker_from,
+        taker_to=piece.taker_to,
+        epoch=epoch,
+        deadline_s=rules.ticket_deadline_s(epoch),
+        ticket_nonce=ticket_nonce,
+    )
+
+
+def piece_of(ticket: Ticket) -> Piece:
+    """The piece that a ticket claims."""
+    return Piece(
+        maker_order=ticket.maker_order,
+        taker_order=ticket.taker_order,
+        price_ticks=ticket.price_ticks,
+        maker_from=ticket.maker_from,
+        maker_to=ticket.maker_to,
+        taker_from=ticket.taker_from,
+        taker_to=ticket.taker_to,
+    )
+
+
+class Suspicion:
+    """Sessions that did not answer: passed over for 2^k epochs, k growing to 6 and falling back to 0 on an answer."""
+
+    def __init__(self) -> None:
+        self._silent: dict[Address, tuple[int, int]] = {}
+
+    def blame(self, session: Address, epoch: Epoch) -> None:
+        """It stayed silent in `epoch`."""
+        k = min(self._silent[session][0] + 1, MAX_BACKOFF) if session in self._silent else 0
+        self._silent[session] = (k, epoch + 2**k)
+
+    def clear(self, session: Address) -> None:
+        """It answered."""
+        self._silent.pop(session, None)
+
+    def suspected(self, epoch: Epoch) -> tuple[Address, ...]:
+        """Sessions to pass over in `epoch`, ascending."""
+        return tuple(sorted(session for session, (_, until) in self._silent.items() if epoch <= until))
+
+    def is_suspected(self, session: Address, epoch: Epoch) -> bool:
+        """Whether one session is to be passed over in `epoch`."""
+        return session in self._silent and epoch <= self._silent[session][1]
+
+
+@dataclass(slots=True, kw_only=True)
+class Numbers:
+    """The next free numbers of this session, over all its markets."""
+
+    order_nonce: int = 0
+    ticket_nonce: int = 0
+    exchange: int = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """Everything of one market that the two sides of a ticket work on."""
+
+    rules: MarketRules
+    digests: Digests
+    identity: Identity
+    feeds: Feeds
+    ledger: Ledger
+    windows: Windows
+    outbox: Outbox
+    numbers: Numbers
+    own_lots: OwnLots = field(default_factory=OwnLots)
+    placed_ms: dict[OrderId, int] = field(default_factory=dict)
+
+    def own_order(self, order_id: OrderId) -> OrderRecord | None:
+        """A standing order of this node's session."""
+        record = self.feeds.order(order_id)
+        return record if record is not None and record.order.session == self.identity.session else None
+
+    def peer_of(self, session: Address) -> PeerId | None:
+        """The peer that acts for a session, from its Delegation."""
+        feed = self.feeds.feed(session)
+        return feed.peer_id if feed is not None else None
+
+    def trade(self, ticket: Ticket, maker_signature: Signature, taker_signature: Signature) -> SignedTrade | None:
+        """A ticket with both orders, for the chain; None while one of them is unknown."""
+        maker, taker = self.feeds.order(ticket.maker_order), self.feeds.order(ticket.taker_order)
+        if maker is None or taker is None:
+            return None
+        return SignedTrade(
+            market=self.rules.market,
+            maker=maker.signed,
+            taker=taker.signed,
+            ticket=ticket,
+            maker_signature=maker_signature,
+            taker_signature=taker_signature,
+        )
