@@ -103,6 +103,22 @@ class EvmChain:
             raise TransactionRefused(f"expected at least {transaction.intrinsic_gas} gas, was {transaction.gas}")
         return transaction
 
+    def admit(self, raw: bytes) -> SignedTransactionAPI:
+        """Decode a raw transaction and check it against the newest state: what would be refused in every next block.
+
+        Raises:
+            TransactionRefused: malformed, its nonce is used, or its sender cannot pay for it.
+        """
+        transaction = self.decode(raw)
+        state = self._vm(self._head).state
+        nonce, balance_wei = state.get_nonce(transaction.sender), state.get_balance(transaction.sender)
+        if transaction.nonce < nonce:
+            raise TransactionRefused(f"expected nonce {nonce} or above, was {transaction.nonce}", is_nonce_taken=True)
+        cost_wei = transaction.gas * transaction.max_fee_per_gas + transaction.value
+        if balance_wei < cost_wei:
+            raise TransactionRefused(f"insufficient funds: expected at least {cost_wei} wei, was {balance_wei}")
+        return transaction
+
     def mine(self, transactions: Sequence[SignedTransactionAPI], time_s: int) -> MinedBlock:
         """Make the next block out of `transactions`, at `time_s`, which must be above the newest block's time.
 

@@ -49,6 +49,21 @@ class _RpcError(Exception):
         super().__init__(self.text)
 
 
+class _Body(httpx.AsyncByteStream):
+    """A request body in one piece, without httpx's async generator, which trio has to complain about when it is cancelled."""
+
+    def __init__(self, content: bytes) -> None:
+        self._pieces = [content]
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop()
+
+
 @asynccontextmanager
 async def open_rpc(
     url: str,
@@ -260,7 +275,9 @@ class JsonRpcChain:
                 pause_s *= 2
             self._requests += 1
             try:
-                response = await self._client.post(self._url, json=question)
+                request = self._client.build_request("POST", self._url, json=question)
+                request.stream = _Body(request.content)
+                response = await self._client.send(request)
             except httpx.TransportError as error:
                 reason = str(error) or type(error).__name__
                 continue

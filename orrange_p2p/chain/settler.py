@@ -24,8 +24,9 @@ _MAX_HELD = 2_000
 _MAX_ATTEMPTS = 5
 _MAX_TRANSACTIONS = 4
 _RETRY_PAUSE_S = 1
-GAS_BASE = 60_000
-GAS_PER_TRADE = 200_000
+GAS_BASE = 80_000
+GAS_PER_TRADE = 240_000
+"""Gas limits; measured are 136,000 a trade in a batch of 20 and about 170,000 when every balance is new to its owner."""
 
 
 class Fate(Enum):
