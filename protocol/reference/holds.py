@@ -29,33 +29,42 @@ class Hold:
 def read_holds(
     domain: Domain, clock: Clock, feeds: Iterable[Feed], placed: Mapping[Digest, Placed], epoch: int
 ) -> list[Hold]:
-    """Every hold that the feeds of a market make for an epoch, live or not. Spec: [HOLD-1], [HOLD-2], [HOLD-6]."""
+    """Every hold that the feeds of a market make for an epoch, live or not. Spec: [HOLD-1], [HOLD-2], [HOLD-6].
+
+    A dead session's TicketItems stand wherever they are, as long as their entry does not claim a later epoch.
+    """
     holds: list[Hold] = []
     for feed in feeds:
         for entry in counted_entries(feed, epoch):
-            for item in entry.items:
+            for index, item in enumerate(entry.items):
                 if item[0] == OFFER:
-                    holds += holds_of_offer(domain, clock, entry, item, placed)
-        for entry in feed.known if feed.is_dead else counted_entries(feed, epoch):
-            for item in entry.items:
+                    holds += holds_of_offer(domain, clock, entry, index, placed)
+        for entry in entries_with_tickets(feed, epoch):
+            for index, item in enumerate(entry.items):
                 if item[0] == TICKET:
-                    holds += holds_of_ticket_item(domain, clock, entry, item, placed)
+                    holds += holds_of_ticket_item(domain, clock, entry, index, placed, is_session_dead=feed.is_dead)
     return holds
 
 
+def entries_with_tickets(feed: Feed, epoch: int) -> list[Entry]:
+    """The entries whose TicketItems may hold: of a dead session all that are known. Spec: [FEED-6], [HOLD-6]."""
+    if not feed.is_dead:
+        return counted_entries(feed, epoch)
+    return [entry for entry in feed.known if entry.epoch <= epoch]
+
+
 def holds_of_offer(
-    domain: Domain, clock: Clock, entry: Entry, item: Sequence[Any], placed: Mapping[Digest, Placed]
+    domain: Domain, clock: Clock, entry: Entry, index: int, placed: Mapping[Digest, Placed]
 ) -> list[Hold]:
     """What an Offer holds: the taker's lots, and the maker's if the maker was ready. Spec: [HOLD-1]."""
-    _, ticket_fields, taker_signature, ready_epoch, ready_signature = item
+    _, ticket_fields, taker_signature, ready_epoch, ready_signature = entry.items[index]
     ticket = ticket_from(ticket_fields)
     ticket_digest = digest(domain, "Ticket", ticket)
     ready_signer = recover(digest(domain, "Ready", Ready(ticket=ticket_digest, epoch=ready_epoch)), ready_signature)
     taker_order, maker_order = placed.get(ticket.taker_order), placed.get(ticket.maker_order)
     counts = (
         recover(ticket_digest, taker_signature) == entry.session
-        and taker_order is not None
-        and taker_order.order.session == entry.session
+        and stands_before(entry, index, taker_order)
         and ready_signer is not None
         and ticket.epoch == ready_epoch
         and ready_epoch <= entry.epoch <= ready_epoch + READY_EPOCHS
@@ -70,27 +79,47 @@ def holds_of_offer(
 
 
 def holds_of_ticket_item(
-    domain: Domain, clock: Clock, entry: Entry, item: Sequence[Any], placed: Mapping[Digest, Placed]
+    domain: Domain,
+    clock: Clock,
+    entry: Entry,
+    index: int,
+    placed: Mapping[Digest, Placed],
+    *,
+    is_session_dead: bool,
 ) -> list[Hold]:
-    """What a TicketItem holds: the maker's lots, and the taker's if the taker signed. Spec: [HOLD-2]."""
-    _, ticket_fields, taker_signature, maker_signature = item
+    """What a TicketItem holds: the maker's lots, and the taker's if the taker signed. Spec: [HOLD-2].
+
+    A dead session's ticket binds its counterparty even where the session's own order is void. Spec: [HOLD-6].
+    """
+    _, ticket_fields, taker_signature, maker_signature = entry.items[index]
     ticket = ticket_from(ticket_fields)
     ticket_digest = digest(domain, "Ticket", ticket)
     taker_signer = recover(ticket_digest, taker_signature)
     taker_order, maker_order = placed.get(ticket.taker_order), placed.get(ticket.maker_order)
     counts = (
         recover(ticket_digest, maker_signature) == entry.session
-        and maker_order is not None
-        and maker_order.order.session == entry.session
+        and (is_session_dead or stands_before(entry, index, maker_order))
         and ticket.epoch <= entry.epoch
         and is_ticket_sensible(clock, ticket)
     )
     if not counts:
         return []
-    holds = [maker_hold(ticket, ticket_digest)]
+    holds: list[Hold] = []
+    if maker_order is not None and maker_order.order.session == entry.session:
+        holds.append(maker_hold(ticket, ticket_digest))
     if taker_order is not None and taker_order.order.session == taker_signer:
         holds.append(taker_hold(ticket, ticket_digest))
     return holds
+
+
+def stands_before(entry: Entry, index: int, order: Placed | None) -> bool:
+    """Say whether an order is one of the entry's own feed, earlier there and not void. Spec: [HOLD-1], [HOLD-2]."""
+    return (
+        order is not None
+        and order.order.session == entry.session
+        and order.place < (entry.seq, index)
+        and not order.is_void
+    )
 
 
 def ticket_from(fields: Sequence[Any]) -> Ticket:

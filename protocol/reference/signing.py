@@ -125,6 +125,8 @@ def address_of(key: PublicKey) -> Address:
 
 def is_signed_by_peer(signed: Digest, signature: bytes, peer_id: bytes) -> bool:
     """Say whether the Ed25519 key inside a peer id signed a digest, by libsodium's rules. Spec: [TYPE-5]."""
+    if not peer_id.startswith(PEER_ID_PREFIX):
+        return False
     try:
         VerifyKey(peer_id.removeprefix(PEER_ID_PREFIX)).verify(signed, signature)
     except BadSignatureError:

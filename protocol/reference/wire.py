@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 from protocol.reference.cbor import Refused, decode
-from protocol.reference.signing import PEER_ID_PREFIX, is_well_formed
 
 Shape = Callable[[Any], None]
 
@@ -20,12 +19,12 @@ TICKET_FRAME_BYTES_MAX = 16 * 1024
 SYNC_FRAME_BYTES_MAX = 256 * 1024
 
 
-def unsigned(bits: int) -> Shape:
+def unsigned(bits: int, *, at_least: int = 0) -> Shape:
     """An unsigned integer of so many bits."""
 
     def check(value: Any) -> None:
-        if type(value) is not int or value >= 2**bits:
-            raise Refused("CBOR-4", f"expected a u{bits}, was {value!r}")
+        if type(value) is not int or not at_least <= value < 2**bits:
+            raise Refused("CBOR-4", f"expected a u{bits} of at least {at_least}, was {value!r}")
 
     return check
 
@@ -54,20 +53,6 @@ def boolean(value: Any) -> None:
     """`true` or `false`."""
     if type(value) is not bool:
         raise Refused("CBOR-4", f"expected a boolean, was {value!r}")
-
-
-def signature(value: Any) -> None:
-    """A secp256k1 signature of the one accepted form. Spec: [SIGN-3]."""
-    octets(65)(value)
-    if not is_well_formed(value):
-        raise Refused("SIGN-3", f"expected 0 < r, 0 < s <= n/2 and v 27 or 28, was {value.hex()}")
-
-
-def peer_id(value: Any) -> None:
-    """The identity multihash of an Ed25519 key. Spec: [TYPE-5]."""
-    octets(38)(value)
-    if not value.startswith(PEER_ID_PREFIX):
-        raise Refused("CBOR-4", f"expected a peer id that starts with {PEER_ID_PREFIX.hex()}, was {value.hex()}")
 
 
 def record(*fields: Shape) -> Shape:
@@ -141,11 +126,11 @@ def read_as(shape: Shape, encoded: bytes, *, bytes_max: int) -> list[Any]:
     return value  # type: ignore[no-any-return]
 
 
-U8, U32, U64 = unsigned(8), unsigned(32), unsigned(64)
-ADDRESS, DIGEST = octets(20), octets(32)
+U8, U32, U64, POSITIVE = unsigned(8), unsigned(32), unsigned(64), unsigned(64, at_least=1)
+ADDRESS, DIGEST, SIGNATURE, PEER_ID = octets(20), octets(32), octets(65), octets(38)
 
 ORDER = record(
-    DIGEST, ADDRESS, ADDRESS, U64, one_of(0, 1), one_of(0, 1), U64, U64, one_of(0, 1, 2, 3, 4), U64,
+    DIGEST, ADDRESS, ADDRESS, U64, one_of(0, 1), one_of(0, 1), POSITIVE, POSITIVE, one_of(0, 1, 2, 3, 4), U64,
     boolean, U8, preferences(U32), preferences(ADDRESS), U8,
 )  # fmt: skip
 TICKET_BODY = record(
@@ -154,13 +139,11 @@ TICKET_BODY = record(
 DECLINE_REASON = one_of(1, 2, 3, 4, 5)
 
 ITEMS: dict[int, Shape] = {
-    1: record(one_of(1), ADDRESS, ADDRESS, peer_id, octets(32), signature, octets(64)),
-    2: record(one_of(2), ORDER, signature),
+    1: record(one_of(1), ADDRESS, ADDRESS, PEER_ID, octets(32), SIGNATURE, octets(64)),
+    2: record(one_of(2), ORDER, SIGNATURE),
     3: record(one_of(3), DIGEST),
-    4: record(one_of(4), TICKET_BODY, signature, U64, signature),
-    5: record(one_of(5), TICKET_BODY, signature, signature),
-    6: record(one_of(6), DIGEST, DIGEST, U64, DECLINE_REASON),
-    7: record(one_of(7), ascending(DIGEST), ascending(DIGEST), ascending(DIGEST)),
+    4: record(one_of(4), TICKET_BODY, SIGNATURE, U64, SIGNATURE),
+    5: record(one_of(5), TICKET_BODY, SIGNATURE, SIGNATURE),
 }
 
 
@@ -176,7 +159,7 @@ def tagged(shapes: dict[int, Shape]) -> Shape:
 
 
 def read_item(encoded: bytes) -> list[Any]:
-    """Decode one item of an entry into its fields, the tag first."""
+    """Decode one item of an entry into its fields, the tag first; the reserved tags are refused in this version."""
     fields = read_as(tagged(ITEMS), encoded, bytes_max=ENTRY_BYTES_MAX)
     if fields[0] == 2 and len(encoded) > ORDER_ITEM_BYTES_MAX:
         raise Refused("CBOR-4", f"expected an order item of at most {ORDER_ITEM_BYTES_MAX} bytes, was {len(encoded)}")
@@ -184,7 +167,7 @@ def read_item(encoded: bytes) -> list[Any]:
 
 
 ENTRY = record(
-    ADDRESS, ADDRESS, DIGEST, U64, DIGEST, U64, DIGEST, signature, sequence(nested(read_item), at_least=1, at_most=64)
+    ADDRESS, ADDRESS, DIGEST, U64, DIGEST, U64, DIGEST, SIGNATURE, sequence(nested(read_item), at_least=1, at_most=64)
 )  # fmt: skip
 
 
@@ -218,7 +201,7 @@ TICKET_FRAMES = tagged(
     {
         1: record(one_of(1), U64, TICKET_BODY, DIGEST, ascending(ADDRESS), boolean, LATE_ORDERS),
         2: record(one_of(2), U64, DIGEST, LATE_ORDERS),
-        3: record(one_of(3), U64, DIGEST, U64, signature),
+        3: record(one_of(3), U64, DIGEST, U64, SIGNATURE),
         4: record(one_of(4), U64, nested(item_of(4))),
         5: record(one_of(5), U64, nested(item_of(5))),
         6: record(one_of(6), U64, DECLINE_REASON),

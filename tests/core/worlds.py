@@ -1,0 +1,537 @@
+"""Worlds: signed feeds and chain facts, told as steps and built with the reference alone.
+
+A step is a verb with a few dice; what a die decides is the world's business, so that hypothesis can shrink steps and a
+seeded generator can throw them. Most steps are what honest nodes do; some dice make them wrong in one way.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from protocol.reference import cbor, chain, feeds
+from protocol.reference.signing import digest, keccak, market_id
+from protocol.reference.types import (
+    BUY,
+    GTC,
+    IOC,
+    ZERO_ADDRESS,
+    ZERO_DIGEST,
+    Clock,
+    Constants,
+    Digest,
+    Domain,
+    Market,
+    Order,
+    Ready,
+    Signature,
+    Ticket,
+    epoch_start_s,
+)
+from tests.core.signers import Peer, Signer
+
+DOMAIN = Domain(chain_id=31337, settlement=bytes.fromhex("5e771e3e" * 5))
+MARKET = Market(base=b"\xba" * 20, quote=b"\xc0" * 20, lot_size=10**15, tick_size=10**3, min_fill_lots=2)
+OTHER_MARKET = replace(MARKET, min_fill_lots=1)
+MARKET_ID = market_id(DOMAIN, MARKET)
+OTHER_MARKET_ID = market_id(DOMAIN, OTHER_MARKET)
+CONSTANTS = Constants(
+    epoch_ms=500,
+    grace_ms=400,
+    t_ack_ms=1000,
+    wait=4,
+    k=10,
+    w=12,
+    d=5,
+    l_fund=2,
+    quorum=1,
+    degree=4,
+    presence_s=1,
+    dead_s=4,
+)
+CLOCK = Clock(constants=CONSTANTS, genesis_ms=1_700_000_000_250)
+OWNERS = tuple(Signer(f"owner {number}") for number in range(3))
+SESSIONS = tuple(Signer(f"session {number}") for number in range(5))
+FIRST_EPOCH = 20
+DICE = 8
+VERBS = (
+    ("order", 24),
+    ("write", 4),
+    ("tick", 6),
+    ("offer", 5),
+    ("ticket", 4),
+    ("block", 4),
+    ("cancel", 2),
+    ("settle", 2),
+    ("fund", 2),
+    ("revoke", 1),
+    ("fork", 1),
+    ("break_feed", 1),
+    ("junk", 1),
+)
+WEIGHTED_VERBS = tuple(verb for verb, weight in VERBS for _ in range(weight))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens: a verb and the dice that say how."""
+
+    verb: str
+    dice: tuple[int, ...]
+
+
+class Dice:
+    """Reads a step's dice one by one; runs out into zeros, which are the plain choice."""
+
+    def __init__(self, values: Iterable[int]) -> None:
+        self._values = list(values)
+
+    def below(self, bound: int) -> int:
+        """A number from 0 to bound - 1."""
+        return self._values.pop(0) % bound if self._values else 0
+
+
+@dataclass
+class Pen:
+    """One session's hand: what it has written and what it will write next."""
+
+    session: Signer
+    owner: Signer
+    peer: Peer
+    market: Digest = MARKET_ID
+    seq: int = 0
+    prev_hash: Digest = ZERO_DIGEST
+    nonce: int = 0
+    items: list[list[Any]] = field(default_factory=list)
+    last: feeds.Entry | None = None
+
+
+@dataclass(frozen=True)
+class MadeOffer:
+    """A ticket that a taker signed, with the orders it joins."""
+
+    ticket: Ticket
+    maker: Order
+    taker: Order
+    taker_signature: Signature
+
+
+class World:
+    """Feeds and a chain, growing step by step; `entries`, `blocks` and `epoch` are what came out."""
+
+    def __init__(self) -> None:
+        self.entries: list[bytes] = []
+        self.epoch = FIRST_EPOCH
+        self.pens = [
+            Pen(session=session, owner=OWNERS[number % len(OWNERS)], peer=Peer(f"peer {number}"))
+            for number, session in enumerate(SESSIONS)
+        ]
+        self.orders: list[Order] = []
+        self.order_ids: list[Digest] = []
+        self.offers: list[MadeOffer] = []
+        self.ticket_nonce = 0
+        self.facts: list[chain.Fact] = []
+        self.blocks: list[chain.Block] = []
+        self._verbs: dict[str, Callable[[Dice], None]] = {verb: getattr(self, f"_{verb}") for verb in dict(VERBS)}
+
+    def do(self, step: Step) -> None:
+        """Let one step happen."""
+        self._verbs[step.verb](Dice(step.dice))
+
+    # the chain
+
+    def open_chain(self, purse: int) -> None:
+        """Authorise the sessions but the last and allocate funds; a purse of 0 pays for few orders, of 3 for most."""
+        lots = (15, 60, 200, 5000)[purse]
+        for pen in self.pens[:-1]:
+            scope = 1 if pen is self.pens[-2] else 3
+            expiry = epoch_start_s(CLOCK, FIRST_EPOCH + 12) if pen is self.pens[1] and purse == 1 else 2**40
+            self.facts.append(
+                chain.SessionAuthorised(
+                    owner=pen.owner.address, session=pen.session.address, scope=scope, expiry=expiry
+                )
+            )
+        for owner in OWNERS:
+            self._allocate(owner, MARKET.base, lots * MARKET.lot_size)
+            self._allocate(owner, MARKET.quote, lots * 100 * MARKET.tick_size)
+        self.add_block(epoch_start_s(CLOCK, FIRST_EPOCH) - 60)
+
+    def _allocate(self, owner: Signer, token: bytes, delta: int) -> None:
+        self.facts.append(chain.FundsChanged(owner=owner.address, market=MARKET_ID, token=token, delta=delta))
+
+    def add_block(self, time_s: int) -> None:
+        """Close a block with the facts that wait."""
+        number = self.blocks[-1].number + 1 if self.blocks else 7
+        block_time_s = max(time_s, self.blocks[-1].time_s if self.blocks else 0)
+        block_hash = keccak(b"block %d" % number)
+        self.blocks.append(chain.Block(number=number, hash=block_hash, time_s=block_time_s, facts=tuple(self.facts)))
+        self.facts = []
+
+    def _block(self, dice: Dice) -> None:
+        self.add_block(epoch_start_s(CLOCK, self.epoch) - dice.below(3))
+
+    def _fund(self, dice: Dice) -> None:
+        token, unit = ((MARKET.base, MARKET.lot_size), (MARKET.quote, 100 * MARKET.tick_size))[dice.below(2)]
+        lots = dice.below(12) * (1 if dice.below(2) else -1)
+        self._allocate(OWNERS[dice.below(len(OWNERS))], token, lots * unit)
+
+    def _revoke(self, dice: Dice) -> None:
+        pen = self.pens[dice.below(len(self.pens))]
+        if pen is self.pens[-1]:
+            record = chain.SessionAuthorised(
+                owner=pen.owner.address, session=pen.session.address, scope=1 + dice.below(3), expiry=2**40
+            )
+            self.facts.append(record)
+        else:
+            self.facts.append(chain.SessionRevoked(owner=pen.owner.address, session=pen.session.address))
+
+    def _settle(self, dice: Dice) -> None:
+        if not self.offers:
+            return
+        offer = self.offers[dice.below(len(self.offers))]
+        ticket = offer.ticket
+        if ticket.maker_to <= ticket.maker_from:
+            return
+        settled = chain.TradeSettled(
+            ticket=digest(DOMAIN, "Ticket", ticket),
+            market=MARKET_ID,
+            maker_order=ticket.maker_order,
+            taker_order=ticket.taker_order,
+            maker_owner=offer.maker.owner,
+            taker_owner=offer.taker.owner,
+            is_maker_buyer=offer.maker.side == BUY,
+            price_ticks=ticket.price_ticks,
+            maker_from=ticket.maker_from,
+            maker_to=ticket.maker_to,
+            taker_from=ticket.taker_from,
+            taker_to=ticket.taker_from + ticket.maker_to - ticket.maker_from,
+        )
+        known = [fact for block in self.blocks for fact in block.facts] + self.facts
+        if not any(isinstance(fact, chain.TradeSettled) and fact.ticket == settled.ticket for fact in known):
+            self.facts.append(settled)
+
+    # orders and tickets
+
+    def _pen(self, dice: Dice) -> Pen:
+        return self.pens[dice.below(len(self.pens))]
+
+    def _order(self, dice: Dice) -> None:
+        pen = self._pen(dice)
+        side, price_ticks, quantity_lots = dice.below(2), 97 + dice.below(7), 2 + dice.below(9)
+        life, quirk, must_write = dice.below(8), dice.below(40), dice.below(3) != 0
+        tif = IOC if life in (1, 2, 3) else GTC
+        expiry = epoch_start_s(CLOCK, self.epoch) + 1 + life if life >= 2 else 0
+        if tif == IOC and life == 1:
+            expiry = epoch_start_s(CLOCK, self.epoch) + 60
+        order = Order(
+            market=MARKET_ID,
+            owner=pen.owner.address,
+            session=pen.session.address,
+            nonce=pen.nonce,
+            side=side,
+            kind=0,
+            price_ticks=price_ticks,
+            quantity_lots=quantity_lots,
+            tif=tif,
+            expiry=expiry,
+            post_only=False,
+            min_tier=0,
+            payment_methods=(),
+            arbitrators=(),
+            security=0,
+        )
+        pen.nonce += 1 + dice.below(2)
+        order = self._spoil_order(order, quirk)
+        signer = {4: pen.session, 5: pen.session, 6: pen.session, 7: SESSIONS[0]}.get(quirk, pen.owner)
+        pen.items.append(order_item(order, signer))
+        self.orders.append(order)
+        self.order_ids.append(digest(DOMAIN, "Order", order))
+        if quirk == 8:
+            pen.items.append(order_item(order, signer))
+        if quirk == 9:
+            self.pens[0].items.append(order_item(order, signer))
+        if must_write:
+            self._flush(pen)
+
+    def _spoil_order(self, order: Order, quirk: int) -> Order:
+        spoilt: dict[int, dict[str, Any]] = {
+            20: {"quantity_lots": MARKET.min_fill_lots - 1},
+            21: {"nonce": max(0, order.nonce - 1)},
+            22: {"kind": 1},
+            23: {"tif": 2},
+            24: {"tif": IOC, "expiry": 0},
+            25: {"post_only": True},
+            26: {"min_tier": 1},
+            27: {"payment_methods": (7, 3)},
+            28: {"arbitrators": (b"\x0a" * 20,)},
+            29: {"security": 1},
+            30: {"market": OTHER_MARKET_ID},
+            31: {"owner": OWNERS[0].address},
+            32: {"session": SESSIONS[0].address},
+            33: {"quantity_lots": 2**64 - 1},
+            34: {"price_ticks": 2**64 - 1},
+        }
+        return replace(order, **spoilt.get(quirk, {}))
+
+    def _cancel(self, dice: Dice) -> None:
+        pen = self._pen(dice)
+        own = [order for order in self.orders if order.session == pen.session.address] or self.orders
+        among = self.orders if dice.below(8) == 7 else own
+        if among:
+            order = among[-1 - dice.below(len(among))]
+            pen.items.append([feeds.CANCEL, self.order_ids[self.orders.index(order)]])
+        if dice.below(2):
+            self._flush(pen)
+
+    def _offer(self, dice: Dice) -> None:
+        if not self.orders:
+            return
+        taker = self.orders[-1 - dice.below(len(self.orders))]
+        opposite = [order for order in self.orders if order.side != taker.side]
+        if not opposite:
+            return
+        maker = opposite[-1 - dice.below(len(opposite))]
+        lots, start, age, quirk = 1 + dice.below(4), dice.below(6), dice.below(4), dice.below(30)
+        if quirk == 20:
+            maker = taker if dice.below(2) else self.orders[0]
+        ticket = self._ticket_between(maker, taker, lots, start, self.epoch - (age if age < 3 else 0))
+        ticket = self._spoil_ticket(ticket, quirk)
+        taker_pen, maker_pen = self._pen_of(taker), self._pen_of(maker)
+        taker_signer = maker_pen.session if quirk == 21 else taker_pen.session
+        ready_signer = OWNERS[0] if quirk == 22 else maker_pen.session
+        taker_signature = taker_signer.sign_struct(DOMAIN, "Ticket", ticket)
+        ready_epoch = ticket.epoch + (1 if quirk == 23 else 0)
+        ready = Ready(ticket=digest(DOMAIN, "Ticket", ticket), epoch=ready_epoch)
+        ready_signature = ready_signer.sign_struct(DOMAIN, "Ready", ready)
+        if quirk == 24:
+            ready_signature = bytes(65)
+        if quirk == 25:
+            taker_signature = with_high_s(taker_signature)
+        self.offers.append(MadeOffer(ticket=ticket, maker=maker, taker=taker, taker_signature=taker_signature))
+        pen = self.pens[0] if quirk == 26 else taker_pen
+        pen.items.append([feeds.OFFER, ticket_list(ticket), taker_signature, ready_epoch, ready_signature])
+        if dice.below(4) != 3:
+            self._flush(pen)
+
+    def _ticket_between(self, maker: Order, taker: Order, lots: int, start: int, epoch: int) -> Ticket:
+        self.ticket_nonce += 1
+        return Ticket(
+            maker_order=self.order_ids[self.orders.index(maker)],
+            taker_order=self.order_ids[self.orders.index(taker)],
+            price_ticks=maker.price_ticks,
+            maker_from=start,
+            maker_to=start + lots,
+            taker_from=start // 2,
+            taker_to=start // 2 + lots,
+            epoch=epoch,
+            deadline=epoch_start_s(CLOCK, epoch) + CONSTANTS.d,
+            ticket_nonce=self.ticket_nonce,
+            kind=0,
+            payment_method=0,
+            arbitrator=ZERO_ADDRESS,
+            security=0,
+            group=ZERO_DIGEST,
+        )
+
+    def _spoil_ticket(self, ticket: Ticket, quirk: int) -> Ticket:
+        spoilt: dict[int, dict[str, Any]] = {
+            10: {"taker_to": ticket.taker_to + 1},
+            11: {"maker_to": ticket.maker_from, "taker_to": ticket.taker_from},
+            12: {"price_ticks": 0},
+            13: {"deadline": ticket.deadline + 1},
+            14: {"deadline": epoch_start_s(CLOCK, ticket.epoch) - 1},
+            15: {"deadline": epoch_start_s(CLOCK, ticket.epoch) + 1},
+            16: {"epoch": ticket.epoch + 3},
+            17: {"maker_order": keccak(b"an order that nobody has seen")},
+            18: {"maker_to": 2**64 - 1, "taker_to": ticket.taker_from + 2**64 - 1 - ticket.maker_from},
+        }
+        return replace(ticket, **spoilt.get(quirk, {}))
+
+    def _ticket(self, dice: Dice) -> None:
+        if not self.offers:
+            return
+        offer = self.offers[-1 - dice.below(len(self.offers))]
+        quirk = dice.below(16)
+        pen = self._pen_of(offer.maker)
+        maker_signer = OWNERS[0] if quirk == 10 else pen.session
+        taker_signature = bytes(64) + b"\x1b" if quirk == 11 else offer.taker_signature
+        if quirk == 12:
+            pen = self.pens[0]
+        maker_signature = maker_signer.sign_struct(DOMAIN, "Ticket", offer.ticket)
+        pen.items.append([feeds.TICKET, ticket_list(offer.ticket), taker_signature, maker_signature])
+        if dice.below(4) != 3:
+            self._flush(pen)
+
+    def _pen_of(self, order: Order) -> Pen:
+        return next((pen for pen in self.pens if pen.session.address == order.session), self.pens[0])
+
+    # feeds
+
+    def _tick(self, dice: Dice) -> None:
+        self.epoch += 1 + dice.below(3)
+        if dice.below(2) == 0:
+            self.add_block(epoch_start_s(CLOCK, self.epoch) - 1)
+
+    def _write(self, dice: Dice) -> None:
+        pen = self._pen(dice)
+        ahead = {6: 1, 7: 3}.get(dice.below(8), 0)
+        self._flush(pen, **({"epoch": self.epoch + ahead} if ahead else {}))
+
+    def _flush(self, pen: Pen, **changes: Any) -> None:
+        """Write what waits into the next entry of a feed; `changes` spoil its header."""
+        if pen.seq == 0:
+            pen.items.insert(0, delegation_item(pen))
+        items = pen.items or [[feeds.CANCEL, keccak(b"nothing")]]
+        pen.items = []
+        epoch = max(self.epoch, pen.last.epoch if pen.last else 0)
+        entry = make_entry(pen, items, **({"epoch": epoch} | changes))
+        self.entries.append(sign_entry(pen, entry))
+        pen.last, pen.prev_hash, pen.seq = entry, entry.entry_hash, entry.seq + 1
+
+    def _fork(self, dice: Dice) -> None:
+        pen = self._pen(dice)
+        if pen.last is None or dice.below(3):
+            return self._order(dice)
+        items = pen.items or [[feeds.CANCEL, keccak(b"fork %d" % len(self.entries))]]
+        way = dice.below(3)
+        pen.items = [] if way == 0 else pen.items
+        if pen.last.seq == 0:
+            items = [delegation_item(pen), *items]
+        seq = pen.last.seq + (2 if way == 2 else 0)
+        other = make_entry(pen, items, seq=seq, prev_hash=pen.last.prev_hash, epoch=self.epoch)
+        self.entries.append(sign_entry(pen, other))
+        if way == 2:
+            again = make_entry(pen, [*items, items[-1]], seq=seq, prev_hash=pen.last.prev_hash, epoch=self.epoch)
+            self.entries.append(sign_entry(pen, again))
+
+    def _break_feed(self, dice: Dice) -> None:
+        pen = self._pen(dice)
+        if dice.below(3):
+            return self._order(dice)
+        way = dice.below(8)
+        if way == 0:
+            for _ in range(5):
+                self._flush(pen)
+        elif way == 1:
+            self._flush(pen, epoch=FIRST_EPOCH - 1)
+        elif way == 2:
+            self._flush(pen, prev_hash=keccak(b"elsewhere"))
+        elif way == 3:
+            self._flush(pen, owner=keccak(b"someone")[:20])
+        elif way == 4:
+            pen.items.append(delegation_item(pen))
+            self._flush(pen)
+        elif way == 5:
+            self._flush(pen)
+            self.entries.pop()
+        elif way == 6:
+            pen.items.append(order_item_without_delegation(pen))
+            self._flush(pen, seq=pen.seq + 3)
+        else:
+            spoilt = delegation_item(pen)
+            spoilt[6] = bytes(64)
+            if pen.seq == 0:
+                self._open_badly(pen, spoilt)
+
+    def _open_badly(self, pen: Pen, delegation: list[Any]) -> None:
+        entry = make_entry(pen, [delegation], epoch=self.epoch)
+        self.entries.append(sign_entry(pen, entry))
+        pen.last, pen.prev_hash, pen.seq = entry, entry.entry_hash, 1
+
+    def _junk(self, dice: Dice) -> None:
+        pen = self._pen(dice)
+        way = dice.below(5)
+        entry = make_entry(pen, [delegation_item(pen)], epoch=self.epoch)
+        if way == 0:
+            self.entries.append(b"\x89" + bytes([dice.below(256)]))
+        elif way == 1:
+            self.entries.append(feeds.encode_entry(entry, OWNERS[0].sign(entry.entry_hash)))
+        elif way == 2:
+            self.entries.append(sign_entry(pen, replace(entry, items_root=keccak(b"other items"))))
+        elif way == 3:
+            foreign = make_entry(pen, [delegation_item(pen)], market=OTHER_MARKET_ID, epoch=self.epoch)
+            self.entries.append(sign_entry(pen, foreign))
+        else:
+            self.entries.append(sign_entry(pen, make_entry(pen, [[6, ZERO_DIGEST, ZERO_DIGEST, 1, 1]])))
+
+    def close(self) -> None:
+        """Write what still waits, and let the chain go on past every epoch asked about."""
+        for pen in self.pens:
+            if pen.items:
+                self._flush(pen)
+        for epochs in (0, 1, 4, 40):
+            self.add_block(epoch_start_s(CLOCK, self.epoch + epochs) - CONSTANTS.l_fund + epochs % 2)
+
+
+def order_item(order: Order, signer: Signer) -> list[Any]:
+    """An Order item."""
+    fields = [getattr(order, name) for name in Order.__dataclass_fields__]
+    plain = [list(value) if isinstance(value, tuple) else value for value in fields]
+    return [feeds.ORDER, plain, signer.sign_struct(DOMAIN, "Order", order)]
+
+
+def order_item_without_delegation(pen: Pen) -> list[Any]:
+    """An item that may stand anywhere and says nothing."""
+    return [feeds.CANCEL, keccak(pen.session.address)]
+
+
+def ticket_list(ticket: Ticket) -> list[Any]:
+    """The TicketBody array of a ticket."""
+    return [getattr(ticket, name) for name in Ticket.__dataclass_fields__]
+
+
+def delegation_item(pen: Pen) -> list[Any]:
+    """The Delegation that a feed opens with."""
+    delegation = feeds.Delegation(
+        owner=pen.owner.address,
+        session=pen.session.address,
+        peer_id=pen.peer.peer_id,
+        encryption_key=keccak(pen.peer.peer_id),
+    )
+    signed = digest(DOMAIN, "Delegation", delegation)
+    signatures = [pen.session.sign(signed), pen.peer.sign(signed)]
+    said = [delegation.owner, delegation.session, delegation.peer_id, delegation.encryption_key]
+    return [feeds.DELEGATION, *said, *signatures]
+
+
+def make_entry(pen: Pen, items: list[list[Any]], **changes: Any) -> feeds.Entry:
+    """The next entry of a pen, with changes to its header, hashed."""
+    head: dict[str, Any] = {
+        "session": pen.session.address,
+        "owner": pen.owner.address,
+        "market": pen.market,
+        "seq": pen.seq,
+        "prev_hash": pen.prev_hash,
+        "epoch": FIRST_EPOCH,
+    } | changes
+    root = feeds.items_root(cbor.encode(item) for item in items)
+    entry = feeds.Entry(**head, items_root=root, items=tuple(items))
+    return replace(entry, entry_hash=digest(DOMAIN, "FeedEntry", entry))
+
+
+def sign_entry(pen: Pen, entry: feeds.Entry) -> bytes:
+    """The bytes of an entry under its session's signature."""
+    return feeds.encode_entry(entry, pen.session.sign(digest(DOMAIN, "FeedEntry", entry)))
+
+
+def with_high_s(signature: Signature) -> Signature:
+    """The other signature of the same key over the same digest, the one that is refused."""
+    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+    high = order - int.from_bytes(signature[32:64], "big")
+    return signature[:32] + high.to_bytes(32, "big") + bytes([55 - signature[64]])
+
+
+def build_world(purse: int, steps: Iterable[Step]) -> World:
+    """A world in which these steps have happened."""
+    world = World()
+    world.open_chain(purse)
+    for step in steps:
+        world.do(step)
+    world.close()
+    return world
+
+
+def throw_steps(seed: int, count: int) -> list[Step]:
+    """Steps from a seed, the same under every PYTHONHASHSEED."""
+    dice = Random(seed)
+    return [Step(dice.choice(WEIGHTED_VERBS), tuple(dice.randrange(2**16) for _ in range(DICE))) for _ in range(count)]
