@@ -229,6 +229,15 @@ contract SignaturesTest is Fixture {
         assertSkips(trade, SkipReason.Signature);
     }
 
+    function test_skippingAForgedCopyDoesNotVoidTheTicket() public {
+        Trade memory trade = newSignedTrade();
+        bytes memory genuine = trade.takerTicketSignature;
+        trade.takerTicketSignature = trade.makerTicketSignature;
+        assertSkips(trade, SkipReason.Signature); // under the genuine digest
+        trade.takerTicketSignature = genuine;
+        assertSettles(trade);
+    }
+
     /// @dev One bit of any field that is signed voids the trade.
     function testFuzz_anyChangedTicketFieldVoids(uint256 field, uint8 bit) public {
         Trade memory trade = newSignedTrade();

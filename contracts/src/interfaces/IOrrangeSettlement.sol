@@ -24,6 +24,8 @@ interface IOrrangeSettlement {
         uint64 takerTo
     );
     /// @notice A ticket was passed over. The reason is that of the first check that failed, in the order of the numbers.
+    /// It says something about what was submitted, not about the ticket: anyone can submit any digest with a broken
+    /// signature and have it skipped, before or after it settles. Only `TradeCompleted` is final.
     event TradeSkipped(TicketDigest indexed ticket, SkipReason reason);
 
     /// @notice The vault serves another settlement contract.

@@ -68,11 +68,11 @@ interface IOrrangeVault {
     /// @notice Frees what is pending, or what trades left of it, once the delay is over. Nothing is pending afterwards.
     function executeDeallocation(MarketId market, address token) external;
 
-    /// @notice Lets `session` sign for the caller: scope bit 1 tickets, bit 2 orders. A key is registered once, for ever.
-    function authoriseSession(address session, uint8 scope, uint64 expiry) external;
+    /// @notice Lets `key` sign for the caller: scope bit 1 tickets, bit 2 orders. A key is registered once, for ever.
+    function authoriseSession(address key, uint8 scope, uint64 expiry) external;
 
     /// @notice Ends a session of the caller from now on; see `Sessions.isAlive` for the tickets it still covers.
-    function revokeSession(address session) external;
+    function revokeSession(address key) external;
 
     /// @notice Pays a trade inside `market`: base from the seller to the buyer, quote from the buyer to the seller.
     /// Only for the settlement contract. What is pending to leave the market is spent last.

@@ -88,17 +88,17 @@ struct Session {
     uint64 revokedAt; // unix seconds
 }
 
-/// @notice Why a trade was skipped; the numbers are those of protocol/spec/01-types.md.
+/// @notice Why a trade was skipped, in the order of the checks; the numbers are those of protocol/spec/01-types.md.
 enum SkipReason {
-    None,
-    Signature,
-    Market,
-    Validity,
-    Deadline,
-    Replay,
-    Limits,
-    Overfill,
-    Funds,
-    Grouped,
-    Kind
+    None, // settled
+    Signature, // an order or the ticket is not signed by whom it must be, or one owner is on both sides
+    Market, // an order names another market, or the market's units or tokens make no sense
+    Validity, // order or session not alive when matched, or matched in the future
+    Deadline, // past, before the matched time, or further from it than a ticket lives
+    Replay, // the ticket number of the taker's session has settled
+    Limits, // sides, prices, or an order below the market's minimum
+    Overfill, // ranges of lots that do not fit each other or the orders, or more lots than are left
+    Funds, // seller's base or buyer's quote allocated to the market does not cover it
+    Grouped, // part of an all-or-nothing group
+    Kind // an order or ticket of a kind that is not settled here
 }
