@@ -40,6 +40,7 @@ class NetStatistics:
         dial_failures: Dials that failed.
         connections_refused: Connections refused: banned peer, unknown kind of key, or no room.
         connections_stalled: Connections closed because the peer stopped reading or answering.
+        connections_flooded: Connections closed because the peer sent far more than its windows allow.
         score_disconnects: Peers disconnected for their score.
         bans: Bans pronounced.
         peer_events_dropped: Peer events not delivered because nobody read them.
@@ -75,6 +76,7 @@ class NetStatistics:
     dial_failures: int = 0
     connections_refused: int = 0
     connections_stalled: int = 0
+    connections_flooded: int = 0
     score_disconnects: int = 0
     bans: int = 0
     peer_events_dropped: int = 0
@@ -119,6 +121,7 @@ class Counters:
     dial_failures: int = 0
     connections_refused: int = 0
     connections_stalled: int = 0
+    connections_flooded: int = 0
     score_disconnects: int = 0
     bans: int = 0
     peer_events_dropped: int = 0

@@ -1,7 +1,7 @@
 """Gossip messages, tamed: what arrives is checked, judged, counted, delivered and forwarded, and never raises.
 
 A message's way in: size, form and author; then the seen cache; then the signature; then the judge; then, if accepted,
-to the reader and to the mesh. Only an accepted message is marked as seen: what was ignored from one peer (its quota was
+to the reader and to the mesh. An ignored message is not marked as seen: what was ignored from one peer (its quota was
 spent, say) may still come from another, so no peer can make us deaf to the rest by sending their messages first.
 """
 
@@ -21,7 +21,7 @@ from libp2p.tools.timed_cache.last_seen_cache import LastSeenCache
 from nacl.signing import SigningKey
 
 from orrange_p2p.core.types import PeerId
-from orrange_p2p.core.verdicts import Ignore, Reject
+from orrange_p2p.core.verdicts import Ignore, Reject, Verdict
 from orrange_p2p.net import signing
 from orrange_p2p.net.counters import Counters, count_rule
 from orrange_p2p.net.framing import STREAM_ERRORS, BufferedReader
@@ -263,9 +263,15 @@ class Gossip(Pubsub):
         if fault is not None:
             self._refuse(source, fault)
             return
-        if not self._is_accepted(subscription.judge, message.data, source):
+        verdict = self._judged(subscription.judge, message.data, source)
+        if isinstance(verdict, Ignore):
+            count_rule(self._counters.ignored, verdict.rule)
             return
         self._mark_msg_seen(message)
+        if isinstance(verdict, Reject):
+            count_rule(self._counters.rejected, verdict.rule)
+            self._on_misbehaviour(source, verdict.rule)
+            return
         self._deliver(subscription, source, message)
         self.router.forward(forwarder, message)
 
@@ -280,23 +286,13 @@ class Gossip(Pubsub):
         count_rule(self._counters.invalid_messages, fault)
         self._on_misbehaviour(source, f"gossip message: {fault}")
 
-    def _is_accepted(self, judge: Judge, payload: bytes, source: PeerId) -> bool:
+    def _judged(self, judge: Judge, payload: bytes, source: PeerId) -> Verdict:
         try:
-            verdict = judge(payload, source)
-        except Exception:  # noqa: BLE001 - border: a judge that fails must not take the node with it, nor is the peer to blame
+            return judge(payload, source)
+        except Exception:  # noqa: BLE001 - border: a failing judge is our fault, and must not take the node with it
             self._counters.judge_errors += 1
-            count_rule(self._counters.ignored, "internal")
             _log.exception("judge failed", peer=source.hex())
-            return False
-        match verdict:
-            case Ignore(rule):
-                count_rule(self._counters.ignored, rule)
-                return False
-            case Reject(rule):
-                count_rule(self._counters.rejected, rule)
-                self._on_misbehaviour(source, rule)
-                return False
-        return True
+            return Ignore("internal")
 
     def _deliver(self, subscription: _Subscription, source: PeerId, message: rpc_pb2.Message) -> None:
         delivered = GossipMessage(

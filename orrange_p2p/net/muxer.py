@@ -14,6 +14,8 @@ from libp2p.stream_muxer.yamux.yamux import FLAG_SYN, PROTOCOL_ID, TYPE_PING, YA
 from orrange_p2p.net.counters import Counters
 from orrange_p2p.net.settings import NetSettings
 
+NO_GROWTH_RTT_S = 1e-9
+
 _log = structlog.get_logger(__name__)
 
 
@@ -38,6 +40,26 @@ class GuardedYamux(Yamux):
         except Exception as error:  # noqa: BLE001 - border to the library
             _log.warning("connection failed", peer=str(self.peer_id), error=repr(error))
             await self._cleanup_on_error()
+
+    def rtt(self) -> float:
+        """Nearly nothing, which keeps receive windows at 512 KiB.
+
+        From a real value the library doubles a stream's window up to 16 MiB, while it still negotiates the protocol:
+        that is what a peer could then make us hold for each stream that nobody reads.
+        """
+        return NO_GROWTH_RTT_S
+
+    async def _read_data_body(self, length: int) -> bytes:
+        """Read a frame's body, unless the peer has sent far more than was read already.
+
+        The library only logs when a peer overruns its windows.
+        """
+        unread = length + sum(map(len, self.stream_buffers.values()))
+        if unread > self._settings.unread_bytes:
+            self._counters.connections_flooded += 1
+            await self.secured_conn.close()
+            raise ConnectionClosedError(f"expected at most {self._settings.unread_bytes} unread bytes, was {unread}")
+        return await super()._read_data_body(length)
 
     async def _write_frame(self, data: bytes) -> None:
         async with self._write_lock:

@@ -64,12 +64,13 @@ class PeerScores:
         self._scores.pop(peer, None)
         _make_room(self._scores)
         self._scores[peer] = _Score(points=score, at_ms=self._clock_ms())
-        if score <= self._settings.ban_score:
+        whole = round(score)  # the half-life must not make the second of two quick marks count for less
+        if whole <= self._settings.ban_score:
             self._banned_until_ms.pop(peer, None)
             _make_room(self._banned_until_ms)
             self._banned_until_ms[peer] = self._clock_ms() + int(self._settings.ban_s * 1000)
             return Standing.BAN
-        if score <= self._settings.disconnect_score:
+        if whole <= self._settings.disconnect_score:
             return Standing.DISCONNECT
         return Standing.TOLERATED
 

@@ -31,6 +31,7 @@ class NetSettings:
         max_connections: Connections in all.
         reserved_outbound: How many of them inbound connections may not take.
         max_streams_per_peer: Streams that one peer may have open towards us at once.
+        unread_bytes: Bytes that one connection may have sent and nobody read; more than its windows grant in all.
         dial_timeout_s: Seconds for one dial, handshakes included.
         negotiate_timeout_s: Seconds a peer has to say which protocol its new stream speaks.
         keepalive_s: Seconds between pings; a peer that leaves one unanswered that long is gone.
@@ -57,6 +58,7 @@ class NetSettings:
     max_connections: int = 64
     reserved_outbound: int = 16
     max_streams_per_peer: int = 32
+    unread_bytes: int = 16 * MIB
     dial_timeout_s: float = 5.0
     negotiate_timeout_s: float = 5.0
     keepalive_s: float = 15.0

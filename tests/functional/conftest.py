@@ -1,6 +1,7 @@
 """Real networks on loopback sockets."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import trio
@@ -18,9 +19,9 @@ class Running:
         self._nursery = nursery
         self._stops: dict[Network, tuple[trio.Event, trio.Event]] = {}
 
-    async def __call__(self, settings: NetSettings = QUICK, *, seed: bytes | None = None, port: int = 0) -> Network:
+    async def __call__(self, settings: NetSettings = QUICK, *, seed: bytes | None = None, **more: Any) -> Network:
         """Start one more, with a peer key of its own."""
-        network = Network(seed or bytes([len(self._stops) + 1]) * 32, port=port, settings=settings)
+        network = Network(seed or bytes([len(self._stops) + 1]) * 32, settings=settings, **more)
         self._stops[network] = trio.Event(), trio.Event()
         await self._nursery.start(self._run, network)
         return network

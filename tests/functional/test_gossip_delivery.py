@@ -1,6 +1,7 @@
 """Messages between honest peers arrive, all of them, once."""
 
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 import trio
@@ -51,7 +52,7 @@ async def test_a_message_reaches_peers_of_peers(start: Start) -> None:
     chain = [await start() for _ in range(4)]
     channels = [await one.subscribe(TOPIC, accept_all) for one in chain]
     with trio.fail_after(LIMIT_S):
-        for left, right in zip(chain, chain[1:], strict=False):
+        for left, right in pairwise(chain):
             await left.connect(right.addresses()[0])
         for left in chain:
             await left.wait_topic_peers(TOPIC, 1)
