@@ -79,8 +79,7 @@ class Kernel:
 
     def _dispatch(self, event: Event) -> list[Action]:
         if isinstance(event, EntriesReceived):
-            market = self.markets.get(event.market)
-            return market.receive(event, may_sign=self._may_sign()) if market is not None else []
+            return self._receive(event)
         if isinstance(event, Ticked):
             return self._tick(event.now_ms)
         if isinstance(event, BlockAdded):
@@ -154,14 +153,22 @@ class Kernel:
             actions.extend(market.on_message(event.peer, message, event.now_ms, may_sign=may_sign))
         return actions
 
+    def _receive(self, event: EntriesReceived) -> list[Action]:
+        market = self.markets.get(event.market)
+        if market is None:
+            return []
+        actions, doubt = market.receive(event, may_sign=self._may_sign())
+        return actions + self._doubt_if(doubt, event.now_ms)
+
+    def _doubt_if(self, doubt: str | None, now_ms: int) -> list[Action]:
+        return [] if doubt is None else self._raise_doubt(DoubtRaised(now_ms=now_ms, reason=doubt))
+
     def _on_sync(self, event: SyncRoundEnded) -> list[Action]:
         market = self.markets.get(event.market)
         if market is None:
             return []
         actions, doubt = market.on_sync(event, may_sign=self._may_sign())
-        if doubt is not None:
-            actions.extend(self._raise_doubt(DoubtRaised(now_ms=event.now_ms, reason=doubt)))
-        return actions
+        return actions + self._doubt_if(doubt, event.now_ms)
 
     def _load(self, event: EntriesLoaded) -> list[Action]:
         market = self.markets.get(event.market)

@@ -216,9 +216,16 @@ class Maker:
         return [SendTicketMessage(peer=peer, message=ready)]
 
     def on_offer(
-        self, verified: VerifiedOffer, now_ms: int, *, exchange: int | None, peer: PeerId | None
+        self, verified: VerifiedOffer, entry_epoch: Epoch, *, exchange: int | None, peer: PeerId | None
     ) -> list[Action]:
-        """Countersign an Offer that carries this session's Ready; by stream or from the taker's feed. Spec: [TICK-9]."""
+        """Countersign an Offer that carries this session's Ready. Spec: [TICK-9].
+
+        Args:
+            verified: the Offer, its signers recovered.
+            entry_epoch: what its entry in the taker's feed claims; the current epoch for one that came by stream.
+            exchange: the number to answer on the stream, if it came by stream.
+            peer: who to answer, if it came by stream.
+        """
         desk = self._desk
         offer, digest = verified.item, verified.ticket_digest
         ticket = offer.ticket
@@ -227,7 +234,7 @@ class Maker:
             return []
         if desk.own_lots.signed(ticket.maker_order, digest):
             return []
-        hold = self._as_hold(verified, taker, now_ms)
+        hold = self._as_hold(verified, taker, entry_epoch)
         is_good = (
             hold is not None
             and taker is not None
@@ -254,11 +261,9 @@ class Maker:
         desk.outbox.add(item, follow_ups=follow_ups)
         return []
 
-    def _as_hold(self, verified: VerifiedOffer, taker: OrderRecord | None, now_ms: int) -> HoldRecord | None:
-        """The hold that the Offer would be if its entry claimed now."""
-        if taker is None:
-            return None
-        return read_hold(verified, taker.order.session, self._desk.rules.epoch_at(now_ms), self._desk.rules)
+    def _as_hold(self, verified: VerifiedOffer, taker: OrderRecord | None, entry_epoch: Epoch) -> HoldRecord | None:
+        """The hold that the Offer is, or None if it does not count."""
+        return None if taker is None else read_hold(verified, taker.order.session, entry_epoch, self._desk.rules)
 
     def on_ticket(self, digest: TicketDigest, pair: PairKey) -> Path | None:
         """A ticket of an own maker order is complete; returns how it was agreed, if this run knows."""

@@ -47,6 +47,10 @@ from orrange_p2p.core.verify import (
 from orrange_p2p.core.window import Windows
 
 MAX_FUTURE_EPOCHS = 2
+_OLD_STORE = (
+    "peers hold entries of this node's own feed that its store does not: the store is old or lost; "
+    "restore it, or start with a new session"
+)
 
 
 class MarketKernel:
@@ -105,9 +109,13 @@ class MarketKernel:
                 order_id, lots = ticket.maker_order, (ticket.maker_from, ticket.maker_to)
             self.desk.own_lots.lock(order_id, lots, ticket, hold.digest, Claim.SIGNED)
 
-    def receive(self, event: EntriesReceived, *, may_sign: bool) -> list[Action]:
-        """Take in entries from a peer. Nothing it can send here does more than be ignored and counted."""
+    def receive(self, event: EntriesReceived, *, may_sign: bool) -> tuple[list[Action], str | None]:
+        """Take in entries from a peer. Nothing it can send here does more than be ignored and counted.
+
+        Returns actions, and a doubt if the peer holds entries of the own feed that this node does not.
+        """
         actions: list[Action] = []
+        doubt = None
         newest = self.rules.epoch_at(event.now_ms) + MAX_FUTURE_EPOCHS
         for entry in event.entries:
             if entry.entry.header.epoch > newest:
@@ -115,6 +123,8 @@ class MarketKernel:
                 continue
             outcome, appended, owners = self.feeds.add(entry)
             actions.append(Note(name=f"entry_{outcome.value}"))
+            if outcome is not Outcome.DUPLICATE and entry.entry.header.session == self.desk.identity.session:
+                doubt = _OLD_STORE
             if outcome is Outcome.FORKED:
                 actions.append(self._persist(entry, entry.entry.header.epoch))
             self.windows.keeper.touch(owners)
@@ -124,8 +134,8 @@ class MarketKernel:
                 actions.append(self._persist(one, effective))
                 actions.extend(self._note_tickets(one, event.now_ms))
                 if may_sign:
-                    actions.extend(self._note_offers(one, event.now_ms))
-        return actions
+                    actions.extend(self._note_offers(one))
+        return actions, doubt
 
     def _effective_epoch(self, entry: VerifiedEntry, now_ms: int) -> Epoch:
         """Spec: [MATCH-1]."""
@@ -143,11 +153,11 @@ class MarketKernel:
             if isinstance(item, VerifiedOrder):
                 self.windows.place(item.order_id, entry.entry.header.epoch, effective)
 
-    def _note_offers(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
+    def _note_offers(self, entry: VerifiedEntry) -> list[Action]:
         actions: list[Action] = []
         for item in entry.items:
             if isinstance(item, VerifiedOffer):
-                actions.extend(self.maker.on_offer(item, now_ms, exchange=None, peer=None))
+                actions.extend(self.maker.on_offer(item, entry.entry.header.epoch, exchange=None, peer=None))
         return actions
 
     def _note_tickets(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
@@ -204,7 +214,8 @@ class MarketKernel:
             if not may_sign:
                 return []
             verified = verify_offer(self.desk.digests, message.offer)
-            return self.maker.on_offer(verified, now_ms, exchange=message.exchange, peer=peer)
+            epoch = self.rules.epoch_at(now_ms)
+            return self.maker.on_offer(verified, epoch, exchange=message.exchange, peer=peer)
         return self._on_ticket_frame(message, now_ms)
 
     def _on_ticket_frame(self, message: TicketFrame, now_ms: int) -> list[Action]:
@@ -230,10 +241,7 @@ class MarketKernel:
             feed = self.feeds.feed(head.session)
             known = len(feed.entries) if feed is not None else 0
             if head.session == self.desk.identity.session and head.next_seq > known:
-                doubt = (
-                    f"peers hold {head.next_seq} entries of this node's own feed, its store only {known}: the store is "
-                    "old or lost; restore it, or start with a new session"
-                )
+                doubt = _OLD_STORE
         if is_done and doubt is None:
             self.synced_peers[event.peer] = None
         actions = self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)

@@ -1,0 +1,332 @@
+"""A seeded world of kernels: virtual clock, virtual wires, a chain that only keeps facts. Real keys, real signatures.
+
+Everything outside the kernel is played by this one event queue; the kernels are the real ones.
+"""
+
+import heapq
+import random
+from collections.abc import Callable, Iterable
+
+from orrange_p2p.core.book import compute_book
+from orrange_p2p.core.digests import Digests
+from orrange_p2p.core.events import (
+    AcceptRequest,
+    Action,
+    BlockAdded,
+    CancelRequested,
+    EntriesLoaded,
+    EntriesReceived,
+    Event,
+    Identity,
+    Note,
+    OrderRequested,
+    PersistEntry,
+    Publish,
+    RefuseRequest,
+    SendTicketMessage,
+    Settle,
+    SyncRoundEnded,
+    SyncWith,
+    Ticked,
+    TicketMessageReceived,
+)
+from orrange_p2p.core.facts import BlockFacts, Fact, FundsChanged, SessionAuthorised, TradeSettled
+from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
+from orrange_p2p.core.hashing import keccak256
+from orrange_p2p.core.kernel import Kernel
+from orrange_p2p.core.market_kernel import MarketKernel
+from orrange_p2p.core.presets import PRESETS, MarketRules
+from orrange_p2p.core.types import (
+    Address,
+    Digest,
+    Domain,
+    Epoch,
+    Market,
+    OrderId,
+    PeerId,
+    Scope,
+    Side,
+    TicketDigest,
+    TimeInForce,
+)
+from orrange_p2p.core.verify import VerifiedEntry, verify_entry
+from orrange_p2p.keys.derive import derive_secret
+from orrange_p2p.keys.peer import PeerKey
+from orrange_p2p.keys.session import SessionKey
+
+GENESIS_MS = 1_700_000_000_000
+DOMAIN = Domain(chain_id=31337, settlement=Address(b"\x5e" * 20))
+MARKET = Market(base=Address(b"\xba" * 20), quote=Address(b"\x90" * 20), lot_size=1000, tick_size=10, min_fill_lots=1)
+DIGESTS = Digests(DOMAIN)
+RULES = MarketRules(market=MARKET, market_id=DIGESTS.market(MARKET), preset=PRESETS["demo"], genesis_ms=GENESIS_MS)
+TICK_MS = 50
+
+
+class Peer:
+    """One kernel with the things its shells would keep: disk and answers."""
+
+    def __init__(self, label: str) -> None:
+        self.session_key = SessionKey.from_bytes(derive_secret("kernel-world", f"session {label}"))
+        self.owner_key = SessionKey.from_bytes(derive_secret("kernel-world", f"owner {label}"))
+        self.peer_key = PeerKey.from_seed(derive_secret("kernel-world", f"peer {label}"))
+        self.identity = Identity(
+            owner=self.owner_key.address,
+            session=self.session_key.address,
+            peer_id=self.peer_key.peer_id(),
+            encryption_key=self.peer_key.encryption_key(),
+            sign=self.session_key.sign,
+            peer_sign=self.peer_key.sign,
+        )
+        self.kernel = Kernel(DOMAIN, [RULES], self.identity)
+        self.disk: list[PersistEntry] = []
+        self.accepted: dict[int, OrderId] = {}
+        self.refused: dict[int, RefuseRequest] = {}
+        self.notes: list[Note] = []
+        self.is_up = True
+
+    @property
+    def market(self) -> MarketKernel:
+        """The one market."""
+        return self.kernel.markets[RULES.market_id]
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Who it is on the wire."""
+        return self.identity.peer_id
+
+
+class World:
+    """The event queue. `delay_ms` draws a wire's latency; `drops` decides whether a gossip copy is lost."""
+
+    def __init__(
+        self,
+        peers: int = 3,
+        *,
+        seed: int = 1,
+        delay_ms: tuple[int, int] = (1, 40),
+        drop: float = 0.0,
+        funds_lots: int = 10_000,
+    ) -> None:
+        self.random = random.Random(seed)
+        self.peers = [Peer(str(number)) for number in range(peers)]
+        self.by_id = {peer.peer_id: peer for peer in self.peers}
+        self.now_ms = GENESIS_MS
+        self.log: list[str] = []
+        self.settled: dict[TicketDigest, TradeSettled] = {}
+        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._sequence = 0
+        self._delay_ms, self._drop = delay_ms, drop
+        self._to_settle: dict[TicketDigest, Settle] = {}
+        self._blocks: list[BlockFacts] = []
+        self._request = 0
+        self.deliver: Callable[[Peer, Peer, object], bool] = lambda _from, _to, _message: True
+        self._mine(self._funding(funds_lots), GENESIS_MS // 1000 - 10)
+        self._mine((), GENESIS_MS // 1000 - 9)
+        for peer in self.peers:
+            for block in self._blocks:
+                self.feed(peer, BlockAdded(now_ms=self.now_ms, block=block))
+            self._at(TICK_MS, lambda peer=peer: self._tick(peer))
+        self._at(1000, self._mine_on)
+        for peer in self.peers:
+            for other in self.peers:
+                if other is not peer:
+                    self._at(1, lambda peer=peer, other=other: self.sync(peer, other))
+        self.run_ms(20)
+
+    def _funding(self, lots: int) -> tuple[Fact, ...]:
+        facts: list[Fact] = []
+        for peer in self.peers:
+            owner, session = peer.identity.owner, peer.identity.session
+            for token, units in (
+                (MARKET.base, lots * MARKET.lot_size),
+                (MARKET.quote, MARKET.quote_amount(1000, lots)),
+            ):
+                facts.append(FundsChanged(owner=owner, market=RULES.market_id, token=token, delta=units))
+            scope = Scope.TICKET | Scope.TRADE
+            facts.append(SessionAuthorised(owner=owner, session=session, scope=scope, expiry_s=2_000_000_000))
+        return tuple(facts)
+
+    def _at(self, after_ms: int, what: Callable[[], None]) -> None:
+        self._sequence += 1
+        heapq.heappush(self._queue, (self.now_ms + after_ms, self._sequence, what))
+
+    def run_ms(self, duration_ms: int) -> None:
+        """Let the world go on."""
+        end = self.now_ms + duration_ms
+        while self._queue and self._queue[0][0] <= end:
+            self.now_ms, _, what = heapq.heappop(self._queue)
+            what()
+        self.now_ms = end
+
+    def _mine(self, facts: tuple[Fact, ...], time_s: int) -> BlockFacts:
+        number = len(self._blocks)
+        parent = self._blocks[-1].hash if self._blocks else Digest(bytes(32))
+        block_hash = keccak256(parent + number.to_bytes(8, "big") + repr(facts).encode())
+        block = BlockFacts(number=number, hash=block_hash, parent_hash=parent, time_s=time_s, facts=facts)
+        self._blocks.append(block)
+        return block
+
+    def _mine_on(self) -> None:
+        facts = []
+        for digest, settle in sorted(self._to_settle.items()):
+            if digest not in self.settled:
+                self.settled[digest] = _settled_fact(digest, settle)
+                facts.append(self.settled[digest])
+        self._to_settle.clear()
+        block = self._mine(tuple(facts), self.now_ms // 1000)
+        for peer in self.peers:
+            self._at(self._delay(), lambda peer=peer: self.feed(peer, BlockAdded(now_ms=self.now_ms, block=block)))
+        self._at(1000, self._mine_on)
+
+    def _tick(self, peer: Peer) -> None:
+        self.feed(peer, Ticked(now_ms=self.now_ms))
+        self._at(TICK_MS, lambda: self._tick(peer))
+
+    def _delay(self) -> int:
+        return self.random.randint(*self._delay_ms)
+
+    def feed(self, peer: Peer, event: Event) -> None:
+        """Give a kernel an event and carry out its actions."""
+        if peer.is_up:
+            for action in peer.kernel.step(event):
+                self._carry_out(peer, action)
+
+    def _carry_out(self, peer: Peer, action: Action) -> None:
+        if isinstance(action, PersistEntry):
+            peer.disk.append(action)
+        elif isinstance(action, Publish):
+            self.gossip(peer, [verify_entry(DIGESTS, action.encoded)])
+        elif isinstance(action, SendTicketMessage):
+            self._send(peer, self.by_id[action.peer], action)
+        elif isinstance(action, SyncWith):
+            self._at(self._delay(), lambda: self.sync(peer, self.by_id[action.peer]))
+        elif isinstance(action, Settle):
+            self._to_settle[action.digest] = action
+        elif isinstance(action, AcceptRequest):
+            peer.accepted[action.request] = action.order_id
+        elif isinstance(action, RefuseRequest):
+            peer.refused[action.request] = action
+        elif isinstance(action, Note):
+            peer.notes.append(action)
+
+    def gossip(self, source: Peer, entries: Iterable[VerifiedEntry]) -> None:
+        """Each other peer hears the entries after its own delay, or not at all."""
+        for other in self.peers:
+            if other is source or self.random.random() < self._drop:
+                continue
+            received = EntriesReceived(now_ms=0, market=RULES.market_id, entries=tuple(entries), source=source.peer_id)
+            if self.deliver(source, other, received):
+                self._at(self._delay(), lambda other=other, received=received: self._hear(other, received))
+
+    def _hear(self, peer: Peer, event: EntriesReceived) -> None:
+        self.feed(
+            peer,
+            EntriesReceived(now_ms=self.now_ms, market=event.market, entries=event.entries, source=event.source),
+        )
+
+    def _send(self, source: Peer, target: Peer, action: SendTicketMessage) -> None:
+        message = decode_ticket_message(encode_ticket_message(action.message))
+        self.log.append(f"{self.now_ms - GENESIS_MS} {type(message).__name__}")
+        if self.deliver(source, target, message):
+            self._at(
+                self._delay(),
+                lambda: self.feed(
+                    target, TicketMessageReceived(now_ms=self.now_ms, peer=source.peer_id, message=message)
+                ),
+            )
+
+    def sync(self, peer: Peer, other: Peer) -> None:
+        """`peer` fetches all it misses from `other`, at once."""
+        if not other.is_up:
+            return
+        missing = []
+        heads = other.market.feeds.heads()
+        for head in heads:
+            feed, known = other.market.feeds.feed(head.session), peer.market.feeds.feed(head.session)
+            start = len(known.entries) if known is not None else 0
+            missing.extend(feed.entries[start:])
+        self._hear(
+            peer,
+            EntriesReceived(now_ms=0, market=RULES.market_id, entries=tuple(missing), source=other.peer_id),
+        )
+        self.feed(
+            peer,
+            SyncRoundEnded(now_ms=self.now_ms, peer=other.peer_id, market=RULES.market_id, heads=heads),
+        )
+
+    def sync_all(self) -> None:
+        """Everybody fetches from everybody."""
+        for peer in self.peers:
+            for other in self.peers:
+                if other is not peer:
+                    self.sync(peer, other)
+
+    def place(
+        self, peer: Peer, side: Side, price: int, lots: int, tif: TimeInForce = TimeInForce.GTC, expiry_s: int = 0
+    ) -> int:
+        """Ask a peer to place an order; returns the request number."""
+        self._request += 1
+        request = OrderRequested(
+            now_ms=self.now_ms,
+            request=self._request,
+            market=RULES.market_id,
+            side=side,
+            price_ticks=price,
+            quantity_lots=lots,
+            tif=tif,
+            expiry_s=expiry_s,
+        )
+        self.feed(peer, request)
+        return self._request
+
+    def cancel(self, peer: Peer, order_id: OrderId) -> int:
+        """Ask a peer to cancel an order; returns the request number."""
+        self._request += 1
+        self.feed(
+            peer,
+            CancelRequested(now_ms=self.now_ms, request=self._request, market=RULES.market_id, order_id=order_id),
+        )
+        return self._request
+
+    def restart(self, peer: Peer) -> None:
+        """kill -9 and start again from what was on disk, blocks included."""
+        old_disk = peer.disk
+        peer.kernel = Kernel(DOMAIN, [RULES], peer.identity)
+        peer.is_up = True
+        for block in self._blocks:
+            peer.kernel.step(BlockAdded(now_ms=self.now_ms, block=block, is_stored=True))
+        loaded = EntriesLoaded(
+            now_ms=self.now_ms,
+            market=RULES.market_id,
+            entries=tuple((record.entry, record.effective) for record in old_disk),
+        )
+        self.feed(peer, loaded)
+        for other in self.peers:
+            if other is not peer:
+                self.sync(peer, other)
+
+    def digests(self) -> list[bytes]:
+        """Every peer's book digest at one epoch and block that all of them know."""
+        epoch = min(peer.market.windows.current.epoch for peer in self.peers)
+        block = self.peers[0].market.windows.fund_block(epoch)
+        return [
+            compute_book(peer.market.feeds, peer.kernel.ledger, Epoch(epoch), block).digest() for peer in self.peers
+        ]
+
+
+def _settled_fact(digest: TicketDigest, settle: Settle) -> TradeSettled:
+    ticket, maker, taker = settle.trade.ticket, settle.trade.maker.order, settle.trade.taker.order
+    return TradeSettled(
+        ticket=digest,
+        market=RULES.market_id,
+        maker_order=ticket.maker_order,
+        taker_order=ticket.taker_order,
+        maker_owner=maker.owner,
+        taker_owner=taker.owner,
+        is_maker_buyer=maker.side is Side.BUY,
+        price_ticks=ticket.price_ticks,
+        maker_from=ticket.maker_from,
+        maker_to=ticket.maker_to,
+        taker_from=ticket.taker_from,
+        taker_to=ticket.taker_to,
+    )

@@ -1,0 +1,218 @@
+"""Kernels among themselves: from a placed order to a settled ticket, with loss, lateness, silence and crashes."""
+
+import pytest
+from kernel_world import MARKET, RULES, World
+
+from orrange_p2p.core.events import Path
+from orrange_p2p.core.messages import OfferFrame, Prepare, Ready
+from orrange_p2p.core.ranges import overlaps
+from orrange_p2p.core.types import Side, TimeInForce
+
+
+def trade_randomly(world: World, rounds: int) -> None:
+    for _ in range(rounds):
+        for peer in world.peers:
+            if world.random.random() < 0.6:
+                side = Side(world.random.randint(0, 1))
+                tif = TimeInForce.IOC if world.random.random() < 0.2 else TimeInForce.GTC
+                world.place(peer, side, world.random.randint(95, 105), world.random.randint(1, 9), tif)
+            if peer.accepted and world.random.random() < 0.2:
+                world.cancel(peer, world.random.choice(list(peer.accepted.values())))
+        world.run_ms(world.random.randint(100, 400))
+
+
+def assert_honest(world: World) -> None:
+    """S1, S2, S4, S5: nothing settled beyond an order, beyond a limit, twice, or between one owner's orders."""
+    filled: dict[bytes, list[tuple[int, int]]] = {}
+    for peer in world.peers:
+        feed = peer.market.feeds.feed(peer.identity.session)
+        nonces = [hold.ticket.ticket_nonce for hold in feed.holds if hold.is_offer] if feed else []
+        assert len(nonces) == len(set(nonces))
+        assert not feed or not feed.is_dead
+    for fact in world.settled.values():
+        maker, taker = (world.peers[0].market.feeds.order(one) for one in (fact.maker_order, fact.taker_order))
+        buyer, seller = (maker, taker) if fact.is_maker_buyer else (taker, maker)
+        assert seller.order.price_ticks <= fact.price_ticks <= buyer.order.price_ticks
+        assert maker.order.owner != taker.order.owner
+        for record, lots in ((maker, (fact.maker_from, fact.maker_to)), (taker, (fact.taker_from, fact.taker_to))):
+            assert 0 <= lots[0] < lots[1] <= record.order.quantity_lots
+            for other in filled.setdefault(record.order_id, []):
+                assert not overlaps(lots, other)
+            filled[record.order_id].append(lots)
+
+
+def quiesce(world: World) -> None:
+    for _ in range(6):
+        world.run_ms(4000)
+        world.sync_all()
+    world.run_ms(6000)
+    world.sync_all()
+
+
+def test_two_crossing_orders_become_one_settled_ticket_on_the_equal_path() -> None:
+    world = World(3)
+    ask = world.place(world.peers[0], Side.SELL, 100, 5)
+    world.run_ms(2500)
+    bid = world.place(world.peers[1], Side.BUY, 101, 3)
+    world.run_ms(8000)
+    (fact,) = world.settled.values()
+    assert fact.maker_order == world.peers[0].accepted[ask]
+    assert fact.taker_order == world.peers[1].accepted[bid]
+    assert (fact.price_ticks, fact.maker_from, fact.maker_to) == (100, 0, 3)
+    assert all(set(peer.market.tickets) == set(world.settled) for peer in world.peers)
+    assert len(set(world.digests())) == 1
+    paths = [dict(note.details)["path"] for note in world.peers[0].notes if note.name == "ticket_as_maker"]
+    assert paths == [Path.EQUAL.value]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_trading_settles_every_ticket_and_leaves_equal_books(seed: int) -> None:
+    world = World(4, seed=seed)
+    trade_randomly(world, 40)
+    quiesce(world)
+    assert len(world.settled) > 5
+    assert_honest(world)
+    assert all(set(peer.market.tickets) == set(world.settled) for peer in world.peers)
+    assert len(set(world.digests())) == 1
+    assert all(len(peer.market.settling) == 0 and not peer.market.settling.missed for peer in world.peers)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lost_and_late_gossip_still_ends_in_equal_books_and_settled_tickets(seed: int) -> None:
+    world = World(4, seed=seed, delay_ms=(1, 900), drop=0.2)
+    for _ in range(20):
+        trade_randomly(world, 3)
+        world.sync_all()
+    quiesce(world)
+    assert len(world.settled) > 5
+    assert_honest(world)
+    assert all(set(peer.market.tickets) == set(world.settled) for peer in world.peers)
+    assert len(set(world.digests())) == 1
+
+
+def test_same_seed_gives_the_same_run() -> None:
+    runs = []
+    for _ in range(2):
+        world = World(3, seed=7)
+        trade_randomly(world, 25)
+        runs.append((world.log, sorted(world.settled), world.digests()))
+    assert runs[0] == runs[1]
+    assert runs[0][1]
+
+
+def test_a_late_entry_is_reconciled_before_anyone_signs() -> None:
+    """One node gets the maker's better ask late: the views differ, are compared, and the ticket is `reconciled`."""
+    world = World(3, seed=3)
+    maker, taker, third = world.peers
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    withheld = []
+
+    def deliver(source, target, message) -> bool:
+        if source is third and target is maker and not isinstance(message, Prepare):
+            withheld.append(message)
+            return False
+        return True
+
+    world.deliver = deliver
+    world.place(third, Side.SELL, 103, 2)
+    world.place(taker, Side.BUY, 104, 5)
+    world.run_ms(6000)
+    assert withheld
+    paths = [
+        dict(note.details)["path"] for peer in world.peers for note in peer.notes if note.name == "ticket_as_maker"
+    ]
+    assert paths == [Path.RECONCILED.value]
+    assert_honest(world)
+
+
+def test_a_silent_maker_is_skipped_and_the_next_one_trades() -> None:
+    world = World(3, seed=5)
+    silent, other, taker = world.peers
+    world.place(silent, Side.SELL, 100, 5)
+    world.place(other, Side.SELL, 101, 5)
+    world.run_ms(3000)
+    world.deliver = lambda source, target, message: not (source is silent and isinstance(message, Ready))
+    bid = world.place(taker, Side.BUY, 105, 5)
+    world.run_ms(9000)
+    assert [fact.taker_order for fact in world.settled.values()] == [taker.accepted[bid]]
+    (fact,) = world.settled.values()
+    assert fact.price_ticks == 101
+    assert any(note.name == "maker_silent" for note in taker.notes)
+
+
+def test_an_offer_whose_stream_broke_is_countersigned_from_gossip() -> None:
+    world = World(2, seed=5)
+    maker, taker = world.peers
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    world.deliver = lambda source, target, message: not isinstance(message, OfferFrame)
+    world.place(taker, Side.BUY, 100, 5)
+    world.run_ms(8000)
+    assert len(world.settled) == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kill_and_restart_contradicts_nothing_that_was_signed(seed: int) -> None:
+    world = World(3, seed=seed)
+    for _ in range(8):
+        trade_randomly(world, 3)
+        victim = world.random.choice(world.peers)
+        world.restart(victim)
+    quiesce(world)
+    assert len(world.settled) > 2
+    assert_honest(world)
+    assert len(set(world.digests())) == 1
+    assert all(set(peer.market.tickets) == set(world.settled) for peer in world.peers)
+
+
+def test_a_store_older_than_what_peers_hold_signs_nothing_more() -> None:
+    world = World(2, seed=1)
+    victim = world.peers[0]
+    world.place(victim, Side.SELL, 100, 5)
+    world.run_ms(1500)
+    world.place(victim, Side.SELL, 101, 5)
+    world.run_ms(1500)
+    victim.disk = victim.disk[:1]
+    world.restart(victim)
+    assert "store is old or lost" in victim.kernel.why_not_sign()
+    request = world.place(victim, Side.SELL, 102, 5)
+    assert victim.refused[request].rule == "TICK-12"
+
+
+def test_an_unfunded_order_is_refused_with_the_figures() -> None:
+    world = World(2, funds_lots=10)
+    request = world.place(world.peers[0], Side.SELL, 100, 11)
+    refusal = world.peers[0].refused[request]
+    assert refusal.rule == "FUND-3"
+    assert str(11 * MARKET.lot_size) in refusal.message
+    assert str(10 * MARKET.lot_size) in refusal.message
+    allowed = world.place(world.peers[0], Side.SELL, 100, 10)
+    assert allowed in world.peers[0].accepted
+    again = world.place(world.peers[0], Side.SELL, 100, 1)
+    assert again in world.peers[0].refused
+
+
+def test_a_node_without_its_quorum_signs_nothing() -> None:
+    world = World(1)
+    request = world.place(world.peers[0], Side.SELL, 100, 1)
+    assert "not yet synced" in world.peers[0].refused[request].message
+
+
+def test_cancel_of_an_unknown_order_is_refused_by_name() -> None:
+    world = World(2)
+    request = world.cancel(world.peers[0], bytes(32))
+    assert world.peers[0].refused[request].rule == "ORD-5"
+
+
+def test_ioc_remainder_is_cancelled_not_rested() -> None:
+    world = World(2)
+    maker, taker = world.peers
+    world.place(maker, Side.SELL, 100, 2)
+    world.run_ms(2500)
+    world.place(taker, Side.BUY, 100, 5, TimeInForce.IOC)
+    world.run_ms((RULES.preset.k + 3) * 1000)
+    world.place(maker, Side.SELL, 100, 2)
+    world.run_ms(6000)
+    assert [fact.maker_to - fact.maker_from for fact in world.settled.values()] == [2]
+    assert all(row.order.side is Side.SELL for row in maker.market.windows.keeper.book().orders)
