@@ -44,7 +44,8 @@ class NetStatistics:
         score_disconnects: Peers disconnected for their score.
         bans: Bans pronounced.
         peer_events_dropped: Peer events not delivered because nobody read them.
-        upkeep_errors: Rounds of mesh upkeep, or registrations of a peer, that failed.
+        gossip_unopened: Peers that would not take a gossip stream, after several tries.
+        upkeep_errors: Rounds of mesh upkeep that failed.
     """
 
     messages_in: int = 0
@@ -80,6 +81,7 @@ class NetStatistics:
     score_disconnects: int = 0
     bans: int = 0
     peer_events_dropped: int = 0
+    gossip_unopened: int = 0
     upkeep_errors: int = 0
 
     @property
@@ -125,6 +127,7 @@ class Counters:
     score_disconnects: int = 0
     bans: int = 0
     peer_events_dropped: int = 0
+    gossip_unopened: int = 0
     upkeep_errors: int = 0
 
     def snapshot(self) -> NetStatistics:

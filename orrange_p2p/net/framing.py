@@ -11,8 +11,8 @@ import trio
 from libp2p.abc import INetStream
 from libp2p.io.exceptions import IOException
 from libp2p.network.connection.exceptions import RawConnError
-from libp2p.network.stream.exceptions import StreamEOF, StreamError
-from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError
+from libp2p.network.stream.exceptions import StreamError
+from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError, MuxedStreamReset
 from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE, YamuxStream
 
 from orrange_p2p.core.types import PeerId
@@ -54,7 +54,10 @@ class BufferedReader:
         """
         try:
             piece = await self._muxed.conn.read_stream(self._muxed.stream_id, READ_BYTES)
-        except MuxedStreamEOF:
+        except MuxedStreamEOF as end:
+            # The library says "end" also of a stream that was reset or whose connection closed: not all has arrived.
+            if self._muxed.reset_received or not self._muxed.recv_closed or self._muxed.conn.event_shutting_down.is_set():
+                raise MuxedStreamReset("the stream was cut off") from end
             return False
         self.buffer += piece
         self._ungranted += len(piece)
@@ -132,8 +135,6 @@ class FramedStream:
     async def _fill(self) -> bool:
         try:
             return await self._reader.fill()
-        except StreamEOF:
-            return False
         except STREAM_ERRORS as error:
             raise NetworkError(f"the stream closed: {error or type(error).__name__}") from error
 

@@ -331,7 +331,7 @@ class Gossip(Pubsub):
                 else:
                     return
                 await trio.sleep(REGISTER_DELAY_S * 2**attempt)
-            self._counters.upkeep_errors += 1
+            self._counters.gossip_unopened += 1
         finally:
             self._registering.discard(peer_id)
 

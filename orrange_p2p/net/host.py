@@ -66,6 +66,8 @@ class GuardedHost(BasicHost):
         self._inbound_streams[peer] += 1
         try:
             await super()._swarm_stream_handler(net_stream)
+            if net_stream.get_protocol() is None:
+                self._counters.streams_failed += 1
         except Exception as error:  # noqa: BLE001 - border to the library: whatever it is, it ends this stream only
             self._counters.streams_failed += 1
             _log.info("stream failed", peer=str(peer), error=repr(error))

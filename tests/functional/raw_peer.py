@@ -38,6 +38,10 @@ class RawPeer:
         """Open a stream and leave it bare."""
         return await self._host.new_stream(self._target, [TProtocol(protocol)])
 
+    async def open_silent(self) -> INetStream:
+        """Open a stream and do not even say which protocol it is for."""
+        return await self._host.get_network().new_stream(self._target)
+
     async def say(self, frame: bytes) -> INetStream:
         """Send bytes on a new gossip stream."""
         stream = await self.open(MESHSUB)
