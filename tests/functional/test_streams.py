@@ -128,7 +128,7 @@ async def test_an_oversize_frame_resets_the_stream_and_costs_the_peer(server: Ne
 
 async def test_receiving_an_oversize_frame_raises_and_names_the_rule(server: Network, client: Network) -> None:
     async with await client.open_stream(server.peer_id, ECHO, max_frame_bytes=MAX_FRAME) as stream:
-        narrow = FramedStream(stream._stream, max_frame_bytes=3)  # noqa: SLF001 - the same stream, read more strictly
+        narrow = FramedStream(stream._stream, max_frame_bytes=3)  # the same stream, read more strictly
         with trio.fail_after(5):
             await stream.send(b"four")
             with pytest.raises(RemoteProtocolError, match="expected a frame of at most 3 bytes, was 4") as caught:
