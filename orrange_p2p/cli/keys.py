@@ -1,0 +1,118 @@
+"""`orrange keys`: make an owner's key file, and look at one.
+
+Errors are raised as `OrrangeError`; the main command turns them into one sentence and exit code 1.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orrange_p2p.errors import ConfigError
+from orrange_p2p.keys.keystore import (
+    PASSPHRASE_FILE_VARIABLE,
+    check_new_path,
+    keystore_address,
+    read_keystore,
+    read_passphrase,
+    write_keystore,
+)
+from orrange_p2p.keys.session import SessionKey, checksum_address
+
+app = typer.Typer(
+    name="keys",
+    help="Make and look at owner keys, kept as encrypted Ethereum key files.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="Read the passphrase from the first line of FILE, or else of the file that "
+        f"{PASSPHRASE_FILE_VARIABLE} names; with neither, ask for it.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")]
+
+
+@app.command(
+    "new",
+    epilog="Examples: [bold]orrange keys new --out owner.json[/bold] asks for a passphrase; "
+    "[bold]orrange keys new --out owner.json --passphrase-file secret.txt --json[/bold] asks nothing.",
+)
+def new_key(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the key file; it must not exist.")],
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new owner key and write it, encrypted, to a new file that only you can read."""
+    check_new_path(out)
+    passphrase = _passphrase(passphrase_file, is_new=True)
+    key = SessionKey.generate()
+    write_keystore(out, key, passphrase)
+    address = checksum_address(key.address)
+    if as_json:
+        typer.echo(json.dumps({"address": address, "file": str(out)}))
+        return
+    _print_table({"address": address, "file": str(out)})
+    typer.echo("Back up this file and its passphrase: nobody else can restore them.")
+
+
+@app.command(
+    "show",
+    epilog="Examples: [bold]orrange keys show owner.json[/bold] prints the address that the file states; "
+    "[bold]orrange keys show owner.json --passphrase-file secret.txt[/bold] opens the key and checks it.",
+)
+def show_key(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A key file.", show_default=False)],
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the address of a key file.
+
+    A passphrase is needed only if the file does not state its address. With --passphrase-file the key is opened and
+    must be that of the address.
+    """
+    stated = keystore_address(file)
+    if stated is not None and passphrase_file is None:
+        address, is_verified = stated, False
+    else:
+        address, is_verified = read_keystore(file, _passphrase(passphrase_file, is_new=False)).address, True
+    if as_json:
+        typer.echo(json.dumps({"address": checksum_address(address), "file": str(file), "verified": is_verified}))
+        return
+    opened = "yes, the passphrase opens this key" if is_verified else "no, as the file states it"
+    _print_table({"address": checksum_address(address), "file": str(file), "verified": opened})
+
+
+def _passphrase(file: Path | None, *, is_new: bool) -> str:
+    named = os.environ.get(PASSPHRASE_FILE_VARIABLE)
+    if file is None and named:
+        file = Path(named)
+    if file is not None:
+        return read_passphrase(file)
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            "expected a terminal to ask for the passphrase, was none: "
+            f"give --passphrase-file FILE or set {PASSPHRASE_FILE_VARIABLE}"
+        )
+    passphrase: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
+    return passphrase
+
+
+def _print_table(rows: dict[str, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, value)
+    Console(highlight=False, soft_wrap=False).print(table)
