@@ -1,1 +1,1 @@
-"""The protocol's authority: the numbered rules, the wire schema, and the executable reference that tests hold the code to."""
+"""The protocol's authority: numbered rules, the wire schema, and the reference that tests hold the code to."""

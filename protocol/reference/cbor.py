@@ -14,7 +14,7 @@ INDEFINITE = 31
 U64_MAX = 2**64 - 1
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Bytes that no honest peer sends; `rule` is the id of the rule they break."""
 
     def __init__(self, rule: str, message: str) -> None:
@@ -55,7 +55,7 @@ def encode_amount(amount: int) -> bytes:
 def decode_amount(encoded: bytes) -> int:
     """Read what `encode_amount` writes and nothing else. Spec: [CBOR-3]."""
     if encoded[:1] == b"\x00":
-        raise Refused("CBOR-3", "expected a minimal big-endian amount, was one with a leading zero byte")
+        raise RefusedError("CBOR-3", "expected a minimal big-endian amount, was one with a leading zero byte")
     return int.from_bytes(encoded, "big")
 
 
@@ -63,31 +63,33 @@ def decode(encoded: bytes) -> Value:
     """Read exactly one value; anything that is not in the deterministic subset is refused. Spec: [CBOR-1..3]."""
     value, end = _decode_at(encoded, 0, 0)
     if end != len(encoded):
-        raise Refused("CBOR-2", f"expected nothing after the item, was {len(encoded) - end} bytes")
+        raise RefusedError("CBOR-2", f"expected nothing after the item, was {len(encoded) - end} bytes")
     return value
 
 
 def _decode_at(encoded: bytes, start: int, depth: int) -> tuple[Value, int]:
     """Read the value that starts at `start` inside `depth` arrays; answer it and where it ends."""
     if start >= len(encoded):
-        raise Refused("CBOR-1", "expected an item, was the end of the bytes")
+        raise RefusedError("CBOR-1", "expected an item, was the end of the bytes")
     major, info = encoded[start] >> 5, encoded[start] & 31
     if info == INDEFINITE:
-        raise Refused("CBOR-2", "expected definite lengths, was an indefinite item")
+        raise RefusedError("CBOR-2", "expected definite lengths, was an indefinite item")
     if major == SIMPLE and info in (FALSE, TRUE):
         return info == TRUE, start + 1
     if major not in (UNSIGNED, BYTES, ARRAY):
-        raise Refused("CBOR-2", f"expected an unsigned integer, bytes, an array or a boolean, was major type {major}")
+        raise RefusedError(
+            "CBOR-2", f"expected an unsigned integer, bytes, an array or a boolean, was major type {major}"
+        )
     argument, cursor = _decode_argument(encoded, start, info)
     if major == UNSIGNED:
         return argument, cursor
     if major == BYTES:
         end = cursor + argument
         if end > len(encoded):
-            raise Refused("CBOR-1", f"expected {argument} bytes, was {len(encoded) - cursor}")
+            raise RefusedError("CBOR-1", f"expected {argument} bytes, was {len(encoded) - cursor}")
         return encoded[cursor:end], end
     if depth == DEPTH_MAX:
-        raise Refused("CBOR-3", f"expected at most {DEPTH_MAX} arrays inside one another, was one more")
+        raise RefusedError("CBOR-3", f"expected at most {DEPTH_MAX} arrays inside one another, was one more")
     elements: list[Value] = []
     for _ in range(argument):
         element, cursor = _decode_at(encoded, cursor, depth + 1)
@@ -100,13 +102,13 @@ def _decode_argument(encoded: bytes, start: int, info: int) -> tuple[int, int]:
     if info < 24:
         return info, start + 1
     if info > 27:
-        raise Refused("CBOR-1", f"expected a head defined by RFC 8949, was additional information {info}")
+        raise RefusedError("CBOR-1", f"expected a head defined by RFC 8949, was additional information {info}")
     width = 1 << (info - 24)
     tail = encoded[start + 1 : start + 1 + width]
     if len(tail) < width:
-        raise Refused("CBOR-1", f"expected a head of {1 + width} bytes, was {1 + len(tail)}")
+        raise RefusedError("CBOR-1", f"expected a head of {1 + width} bytes, was {1 + len(tail)}")
     argument = int.from_bytes(tail, "big")
     shortest = 24 if width == 1 else 256 ** (width // 2)
     if argument < shortest:
-        raise Refused("CBOR-1", f"expected the shortest head for {argument}, was one of {1 + width} bytes")
+        raise RefusedError("CBOR-1", f"expected the shortest head for {argument}, was one of {1 + width} bytes")
     return argument, start + 1 + width

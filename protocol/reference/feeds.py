@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from protocol.reference.cbor import Refused, encode
+from protocol.reference.cbor import RefusedError, encode
 from protocol.reference.signing import digest, is_signed_by_peer, keccak, recover
 from protocol.reference.types import ZERO_DIGEST, Address, Digest, Domain
 from protocol.reference.wire import read_entry, read_item
@@ -73,11 +73,11 @@ def read_sound_entry(domain: Domain, encoded: bytes) -> Entry:
     """Decode an entry and see that it says what its session signed. Spec: [FEED-1].
 
     Raises:
-        Refused: if the entry is unsound; no honest peer sends it.
+        RefusedError: if the entry is unsound; no honest peer sends it.
     """
     session, owner, market, seq, prev_hash, epoch, root, signature, encoded_items = read_entry(encoded)
     if root != items_root(encoded_items):
-        raise Refused("FEED-1", "expected the items_root of the entry's items, was another")
+        raise RefusedError("FEED-1", "expected the items_root of the entry's items, was another")
     header = Entry(
         session=session,
         owner=owner,
@@ -90,7 +90,7 @@ def read_sound_entry(domain: Domain, encoded: bytes) -> Entry:
     )
     entry_hash = digest(domain, "FeedEntry", header)
     if recover(entry_hash, signature) != session:
-        raise Refused("FEED-1", "expected a signature of the entry's session, was another's")
+        raise RefusedError("FEED-1", "expected a signature of the entry's session, was another's")
     fields = {name: getattr(header, name) for name in Entry.__dataclass_fields__}
     return Entry(**(fields | {"entry_hash": entry_hash}))
 
@@ -101,7 +101,7 @@ def read_feeds(domain: Domain, encoded_entries: Iterable[bytes]) -> list[Feed]:
     for encoded in encoded_entries:
         try:
             entry = read_sound_entry(domain, encoded)
-        except Refused:
+        except RefusedError:
             continue
         known.setdefault(entry.entry_hash, entry)
     names = sorted({(entry.session, entry.market) for entry in known.values()})

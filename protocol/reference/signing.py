@@ -12,7 +12,7 @@ from typing import Any
 from coincurve import PublicKey
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
-from sha3 import keccak_256  # type: ignore[import-untyped]
+from sha3 import keccak_256
 
 from protocol.reference.types import ZERO_ADDRESS, Address, Digest, Domain, Market, Signature
 

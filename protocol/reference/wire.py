@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from protocol.reference.cbor import Refused, decode
+from protocol.reference.cbor import RefusedError, decode
 
 Shape = Callable[[Any], None]
 
@@ -24,7 +24,7 @@ def unsigned(bits: int, *, at_least: int = 0) -> Shape:
 
     def check(value: Any) -> None:
         if type(value) is not int or not at_least <= value < 2**bits:
-            raise Refused("CBOR-4", f"expected a u{bits} of at least {at_least}, was {value!r}")
+            raise RefusedError("CBOR-4", f"expected a u{bits} of at least {at_least}, was {value!r}")
 
     return check
 
@@ -34,7 +34,7 @@ def one_of(*allowed: int) -> Shape:
 
     def check(value: Any) -> None:
         if type(value) is not int or value not in allowed:
-            raise Refused("CBOR-4", f"expected one of {allowed}, was {value!r}")
+            raise RefusedError("CBOR-4", f"expected one of {allowed}, was {value!r}")
 
     return check
 
@@ -44,7 +44,7 @@ def octets(length: int) -> Shape:
 
     def check(value: Any) -> None:
         if type(value) is not bytes or len(value) != length:
-            raise Refused("CBOR-4", f"expected {length} bytes, was {value!r}")
+            raise RefusedError("CBOR-4", f"expected {length} bytes, was {value!r}")
 
     return check
 
@@ -52,7 +52,7 @@ def octets(length: int) -> Shape:
 def boolean(value: Any) -> None:
     """`true` or `false`."""
     if type(value) is not bool:
-        raise Refused("CBOR-4", f"expected a boolean, was {value!r}")
+        raise RefusedError("CBOR-4", f"expected a boolean, was {value!r}")
 
 
 def record(*fields: Shape) -> Shape:
@@ -60,11 +60,11 @@ def record(*fields: Shape) -> Shape:
 
     def check(value: Any) -> None:
         if type(value) is not list:
-            raise Refused("CBOR-4", f"expected an array, was {value!r}")
+            raise RefusedError("CBOR-4", f"expected an array, was {value!r}")
         for field, element in zip(fields, value, strict=False):
             field(element)
         if len(value) != len(fields):
-            raise Refused("CBOR-4", f"expected {len(fields)} fields, was {len(value)}")
+            raise RefusedError("CBOR-4", f"expected {len(fields)} fields, was {len(value)}")
 
     return check
 
@@ -75,7 +75,7 @@ def preferences(element: Shape) -> Shape:
     def check(value: Any) -> None:
         sequence(element, at_least=0, at_most=8)(value)
         if len(set(value)) != len(value):
-            raise Refused("CBOR-4", "expected no duplicates in a list by preference")
+            raise RefusedError("CBOR-4", "expected no duplicates in a list by preference")
 
     return check
 
@@ -85,11 +85,11 @@ def sequence(element: Shape, *, at_least: int = 0, at_most: int | None = None) -
 
     def check(value: Any) -> None:
         if type(value) is not list:
-            raise Refused("CBOR-4", f"expected an array, was {value!r}")
+            raise RefusedError("CBOR-4", f"expected an array, was {value!r}")
         for each in value:
             element(each)
         if len(value) < at_least or (at_most is not None and len(value) > at_most):
-            raise Refused("CBOR-4", f"expected {at_least} to {at_most} elements, was {len(value)}")
+            raise RefusedError("CBOR-4", f"expected {at_least} to {at_most} elements, was {len(value)}")
 
     return check
 
@@ -101,7 +101,7 @@ def ascending(element: Shape) -> Shape:
         sequence(element)(value)
         keys = [each[0] if type(each) is list else each for each in value]
         if any(left >= right for left, right in pairwise(keys)):
-            raise Refused("CBOR-5", "expected a list sorted ascending without duplicates")
+            raise RefusedError("CBOR-5", "expected a list sorted ascending without duplicates")
 
     return check
 
@@ -111,7 +111,7 @@ def nested(read: Callable[[bytes], object]) -> Shape:
 
     def check(value: Any) -> None:
         if type(value) is not bytes:
-            raise Refused("CBOR-4", f"expected a nested message as bytes, was {value!r}")
+            raise RefusedError("CBOR-4", f"expected a nested message as bytes, was {value!r}")
         read(value)
 
     return check
@@ -120,7 +120,7 @@ def nested(read: Callable[[bytes], object]) -> Shape:
 def read_as(shape: Shape, encoded: bytes, *, bytes_max: int) -> list[Any]:
     """Decode bytes strictly and hold them to a shape and a size; the shape is that of an array."""
     if len(encoded) > bytes_max:
-        raise Refused("CBOR-4", f"expected at most {bytes_max} bytes, was {len(encoded)}")
+        raise RefusedError("CBOR-4", f"expected at most {bytes_max} bytes, was {len(encoded)}")
     value: Any = decode(encoded)
     shape(value)
     return value  # type: ignore[no-any-return]
@@ -152,7 +152,7 @@ def tagged(shapes: dict[int, Shape]) -> Shape:
 
     def check(value: Any) -> None:
         if type(value) is not list or not value or type(value[0]) is not int or value[0] not in shapes:
-            raise Refused("CBOR-4", f"expected an array that starts with one of the tags {sorted(shapes)}")
+            raise RefusedError("CBOR-4", f"expected an array that starts with one of the tags {sorted(shapes)}")
         shapes[value[0]](value)
 
     return check
@@ -162,7 +162,9 @@ def read_item(encoded: bytes) -> list[Any]:
     """Decode one item of an entry into its fields, the tag first; the reserved tags are refused in this version."""
     fields = read_as(tagged(ITEMS), encoded, bytes_max=ENTRY_BYTES_MAX)
     if fields[0] == 2 and len(encoded) > ORDER_ITEM_BYTES_MAX:
-        raise Refused("CBOR-4", f"expected an order item of at most {ORDER_ITEM_BYTES_MAX} bytes, was {len(encoded)}")
+        raise RefusedError(
+            "CBOR-4", f"expected an order item of at most {ORDER_ITEM_BYTES_MAX} bytes, was {len(encoded)}"
+        )
     return fields
 
 
@@ -190,7 +192,7 @@ def item_of(tag: int) -> Callable[[bytes], object]:
     def read(encoded: bytes) -> object:
         fields = read_item(encoded)
         if fields[0] != tag:
-            raise Refused("CBOR-4", f"expected an item with tag {tag}, was {fields[0]}")
+            raise RefusedError("CBOR-4", f"expected an item with tag {tag}, was {fields[0]}")
         return fields
 
     return read

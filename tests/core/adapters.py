@@ -14,7 +14,8 @@ from orrange_p2p.errors import RemoteProtocolError
 from protocol.reference import book as reference_book
 from protocol.reference import chain, matching
 from protocol.reference import types as reference
-from tests.core.worlds import CLOCK, DOMAIN, MARKET, MARKET_ID
+from tests.core.pens import DOMAIN, MARKET, MARKET_ID
+from tests.core.worlds import CLOCK
 
 FAST_DOMAIN = types.Domain(chain_id=DOMAIN.chain_id, settlement=types.Address(DOMAIN.settlement))
 FAST_DIGESTS = Digests(FAST_DOMAIN)

@@ -5,12 +5,12 @@ seeded generator can throw them. Most steps are what honest nodes do; some dice 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from protocol.reference import cbor, chain, feeds
-from protocol.reference.signing import digest, keccak, market_id
+from protocol.reference import chain, feeds
+from protocol.reference.signing import digest, keccak
 from protocol.reference.types import (
     BUY,
     GTC,
@@ -20,21 +20,29 @@ from protocol.reference.types import (
     Clock,
     Constants,
     Digest,
-    Domain,
-    Market,
     Order,
     Ready,
     Signature,
     Ticket,
     epoch_start_s,
 )
+from tests.core.pens import (
+    DOMAIN,
+    FIRST_EPOCH,
+    MARKET,
+    MARKET_ID,
+    OTHER_MARKET_ID,
+    Pen,
+    delegation_item,
+    idle_item,
+    make_entry,
+    order_item,
+    sign_entry,
+    ticket_list,
+    with_high_s,
+)
 from tests.core.signers import Peer, Signer
 
-DOMAIN = Domain(chain_id=31337, settlement=bytes.fromhex("5e771e3e" * 5))
-MARKET = Market(base=b"\xba" * 20, quote=b"\xc0" * 20, lot_size=10**15, tick_size=10**3, min_fill_lots=2)
-OTHER_MARKET = replace(MARKET, min_fill_lots=1)
-MARKET_ID = market_id(DOMAIN, MARKET)
-OTHER_MARKET_ID = market_id(DOMAIN, OTHER_MARKET)
 CONSTANTS = Constants(
     epoch_ms=500,
     grace_ms=400,
@@ -52,7 +60,6 @@ CONSTANTS = Constants(
 CLOCK = Clock(constants=CONSTANTS, genesis_ms=1_700_000_000_250)
 OWNERS = tuple(Signer(f"owner {number}") for number in range(3))
 SESSIONS = tuple(Signer(f"session {number}") for number in range(5))
-FIRST_EPOCH = 20
 DICE = 8
 VERBS = (
     ("order", 24),
@@ -89,21 +96,6 @@ class Dice:
     def below(self, bound: int) -> int:
         """A number from 0 to bound - 1."""
         return self._values.pop(0) % bound if self._values else 0
-
-
-@dataclass
-class Pen:
-    """One session's hand: what it has written and what it will write next."""
-
-    session: Signer
-    owner: Signer
-    peer: Peer
-    market: Digest = MARKET_ID
-    seq: int = 0
-    prev_hash: Digest = ZERO_DIGEST
-    nonce: int = 0
-    items: list[list[Any]] = field(default_factory=list)
-    last: feeds.Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -251,7 +243,7 @@ class World:
         if quirk == 9:
             self.pens[0].items.append(order_item(order, signer))
         if must_write:
-            self._flush(pen)
+            self.flush(pen)
 
     def _spoil_order(self, order: Order, quirk: int) -> Order:
         spoilt: dict[int, dict[str, Any]] = {
@@ -281,7 +273,7 @@ class World:
             order = among[-1 - dice.below(len(among))]
             pen.items.append([feeds.CANCEL, self.order_ids[self.orders.index(order)]])
         if dice.below(2):
-            self._flush(pen)
+            self.flush(pen)
 
     def _offer(self, dice: Dice) -> None:
         if not self.orders:
@@ -293,10 +285,10 @@ class World:
         maker = opposite[-1 - dice.below(len(opposite))]
         lots, start, age, quirk = 1 + dice.below(4), dice.below(6), dice.below(4), dice.below(30)
         if quirk == 20:
-            maker = taker if dice.below(2) else self.orders[0]
-        ticket = self._ticket_between(maker, taker, lots, start, self.epoch - (age if age < 3 else 0))
+            maker = next((order for order in self.orders if order.side == taker.side and order != taker), maker)
+        ticket = self.ticket_between(maker, taker, lots, start, self.epoch - (age if age < 3 else 0))
         ticket = self._spoil_ticket(ticket, quirk)
-        taker_pen, maker_pen = self._pen_of(taker), self._pen_of(maker)
+        taker_pen, maker_pen = self.pen_of(taker), self.pen_of(maker)
         taker_signer = maker_pen.session if quirk == 21 else taker_pen.session
         ready_signer = OWNERS[0] if quirk == 22 else maker_pen.session
         taker_signature = taker_signer.sign_struct(DOMAIN, "Ticket", ticket)
@@ -311,9 +303,9 @@ class World:
         pen = self.pens[0] if quirk == 26 else taker_pen
         pen.items.append([feeds.OFFER, ticket_list(ticket), taker_signature, ready_epoch, ready_signature])
         if dice.below(4) != 3:
-            self._flush(pen)
+            self.flush(pen)
 
-    def _ticket_between(self, maker: Order, taker: Order, lots: int, start: int, epoch: int) -> Ticket:
+    def ticket_between(self, maker: Order, taker: Order, lots: int, start: int, epoch: int) -> Ticket:
         self.ticket_nonce += 1
         return Ticket(
             maker_order=self.order_ids[self.orders.index(maker)],
@@ -352,7 +344,7 @@ class World:
             return
         offer = self.offers[-1 - dice.below(len(self.offers))]
         quirk = dice.below(16)
-        pen = self._pen_of(offer.maker)
+        pen = self.pen_of(offer.maker)
         maker_signer = OWNERS[0] if quirk == 10 else pen.session
         taker_signature = bytes(64) + b"\x1b" if quirk == 11 else offer.taker_signature
         if quirk == 12:
@@ -360,9 +352,9 @@ class World:
         maker_signature = maker_signer.sign_struct(DOMAIN, "Ticket", offer.ticket)
         pen.items.append([feeds.TICKET, ticket_list(offer.ticket), taker_signature, maker_signature])
         if dice.below(4) != 3:
-            self._flush(pen)
+            self.flush(pen)
 
-    def _pen_of(self, order: Order) -> Pen:
+    def pen_of(self, order: Order) -> Pen:
         return next((pen for pen in self.pens if pen.session.address == order.session), self.pens[0])
 
     # feeds
@@ -375,9 +367,9 @@ class World:
     def _write(self, dice: Dice) -> None:
         pen = self._pen(dice)
         ahead = {6: 1, 7: 3}.get(dice.below(8), 0)
-        self._flush(pen, **({"epoch": self.epoch + ahead} if ahead else {}))
+        self.flush(pen, **({"epoch": self.epoch + ahead} if ahead else {}))
 
-    def _flush(self, pen: Pen, **changes: Any) -> None:
+    def flush(self, pen: Pen, **changes: Any) -> None:
         """Write what waits into the next entry of a feed; `changes` spoil its header."""
         if pen.seq == 0:
             pen.items.insert(0, delegation_item(pen))
@@ -391,7 +383,8 @@ class World:
     def _fork(self, dice: Dice) -> None:
         pen = self._pen(dice)
         if pen.last is None or dice.below(3):
-            return self._order(dice)
+            self._order(dice)
+            return
         items = pen.items or [[feeds.CANCEL, keccak(b"fork %d" % len(self.entries))]]
         way = dice.below(3)
         pen.items = [] if way == 0 else pen.items
@@ -407,31 +400,33 @@ class World:
     def _break_feed(self, dice: Dice) -> None:
         pen = self._pen(dice)
         if dice.below(3):
-            return self._order(dice)
+            self._order(dice)
+            return
         way = dice.below(8)
+        spoilt: dict[int, dict[str, Any]] = {
+            1: {"epoch": FIRST_EPOCH - 1},
+            2: {"prev_hash": keccak(b"elsewhere")},
+            3: {"owner": keccak(b"someone")[:20]},
+        }
         if way == 0:
             for _ in range(5):
-                self._flush(pen)
-        elif way == 1:
-            self._flush(pen, epoch=FIRST_EPOCH - 1)
-        elif way == 2:
-            self._flush(pen, prev_hash=keccak(b"elsewhere"))
-        elif way == 3:
-            self._flush(pen, owner=keccak(b"someone")[:20])
+                self.flush(pen)
+        elif way in spoilt:
+            self.flush(pen, **spoilt[way])
         elif way == 4:
             pen.items.append(delegation_item(pen))
-            self._flush(pen)
+            self.flush(pen)
         elif way == 5:
-            self._flush(pen)
+            self.flush(pen)
             self.entries.pop()
         elif way == 6:
-            pen.items.append(order_item_without_delegation(pen))
-            self._flush(pen, seq=pen.seq + 3)
+            pen.items.append(idle_item(pen))
+            self.flush(pen, seq=pen.seq + 3)
         else:
-            spoilt = delegation_item(pen)
-            spoilt[6] = bytes(64)
+            delegation = delegation_item(pen)
+            delegation[6] = bytes(64)
             if pen.seq == 0:
-                self._open_badly(pen, spoilt)
+                self._open_badly(pen, delegation)
 
     def _open_badly(self, pen: Pen, delegation: list[Any]) -> None:
         entry = make_entry(pen, [delegation], epoch=self.epoch)
@@ -458,67 +453,9 @@ class World:
         """Write what still waits, and let the chain go on past every epoch asked about."""
         for pen in self.pens:
             if pen.items:
-                self._flush(pen)
+                self.flush(pen)
         for epochs in (0, 1, 4, 40):
             self.add_block(epoch_start_s(CLOCK, self.epoch + epochs) - CONSTANTS.l_fund + epochs % 2)
-
-
-def order_item(order: Order, signer: Signer) -> list[Any]:
-    """An Order item."""
-    fields = [getattr(order, name) for name in Order.__dataclass_fields__]
-    plain = [list(value) if isinstance(value, tuple) else value for value in fields]
-    return [feeds.ORDER, plain, signer.sign_struct(DOMAIN, "Order", order)]
-
-
-def order_item_without_delegation(pen: Pen) -> list[Any]:
-    """An item that may stand anywhere and says nothing."""
-    return [feeds.CANCEL, keccak(pen.session.address)]
-
-
-def ticket_list(ticket: Ticket) -> list[Any]:
-    """The TicketBody array of a ticket."""
-    return [getattr(ticket, name) for name in Ticket.__dataclass_fields__]
-
-
-def delegation_item(pen: Pen) -> list[Any]:
-    """The Delegation that a feed opens with."""
-    delegation = feeds.Delegation(
-        owner=pen.owner.address,
-        session=pen.session.address,
-        peer_id=pen.peer.peer_id,
-        encryption_key=keccak(pen.peer.peer_id),
-    )
-    signed = digest(DOMAIN, "Delegation", delegation)
-    signatures = [pen.session.sign(signed), pen.peer.sign(signed)]
-    said = [delegation.owner, delegation.session, delegation.peer_id, delegation.encryption_key]
-    return [feeds.DELEGATION, *said, *signatures]
-
-
-def make_entry(pen: Pen, items: list[list[Any]], **changes: Any) -> feeds.Entry:
-    """The next entry of a pen, with changes to its header, hashed."""
-    head: dict[str, Any] = {
-        "session": pen.session.address,
-        "owner": pen.owner.address,
-        "market": pen.market,
-        "seq": pen.seq,
-        "prev_hash": pen.prev_hash,
-        "epoch": FIRST_EPOCH,
-    } | changes
-    root = feeds.items_root(cbor.encode(item) for item in items)
-    entry = feeds.Entry(**head, items_root=root, items=tuple(items))
-    return replace(entry, entry_hash=digest(DOMAIN, "FeedEntry", entry))
-
-
-def sign_entry(pen: Pen, entry: feeds.Entry) -> bytes:
-    """The bytes of an entry under its session's signature."""
-    return feeds.encode_entry(entry, pen.session.sign(digest(DOMAIN, "FeedEntry", entry)))
-
-
-def with_high_s(signature: Signature) -> Signature:
-    """The other signature of the same key over the same digest, the one that is refused."""
-    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-    high = order - int.from_bytes(signature[32:64], "big")
-    return signature[:32] + high.to_bytes(32, "big") + bytes([55 - signature[64]])
 
 
 def build_world(purse: int, steps: Iterable[Step]) -> World:
