@@ -56,7 +56,11 @@ class BufferedReader:
             piece = await self._muxed.conn.read_stream(self._muxed.stream_id, READ_BYTES)
         except MuxedStreamEOF as end:
             # The library says "end" also of a stream that was reset or whose connection closed: not all has arrived.
-            if self._muxed.reset_received or not self._muxed.recv_closed or self._muxed.conn.event_shutting_down.is_set():
+            if (
+                self._muxed.reset_received
+                or not self._muxed.recv_closed
+                or self._muxed.conn.event_shutting_down.is_set()
+            ):
                 raise MuxedStreamReset("the stream was cut off") from end
             return False
         self.buffer += piece

@@ -68,7 +68,7 @@ class GuardedHost(BasicHost):
             await super()._swarm_stream_handler(net_stream)
             if net_stream.get_protocol() is None:
                 self._counters.streams_failed += 1
-        except Exception as error:  # noqa: BLE001 - border to the library: whatever it is, it ends this stream only
+        except Exception as error:  # noqa: BLE001 - border to the library: it ends this stream only
             self._counters.streams_failed += 1
             _log.info("stream failed", peer=str(peer), error=repr(error))
             await self._reset(net_stream)
@@ -95,7 +95,7 @@ class GuardedHost(BasicHost):
             try:
                 async with stream:
                     await handler(stream)
-            except Exception as error:  # noqa: BLE001 - border: a handler that fails must not take the node with it
+            except Exception as error:  # noqa: BLE001 - border: a failing handler must not take the node with it
                 self._note_failure(protocol, stream.peer, error)
 
         return serve

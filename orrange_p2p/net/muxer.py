@@ -97,7 +97,7 @@ class GuardedYamux(Yamux):
             self._ping_sent_time = trio.current_time()
             try:
                 await self._write_frame(struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_PING, FLAG_SYN, 0, self._ping_id))
-            except Exception:  # noqa: BLE001 - border to the library: the connection is closing, and its reader says so
+            except Exception:  # noqa: BLE001 - border: the connection is closing, and its reader says so
                 return
             with trio.move_on_after(self._settings.keepalive_s) as answer:
                 await self._ping_event.wait()

@@ -5,14 +5,11 @@ ends at most that peer's connection; what this program's own handlers and judges
 message, counted in `statistics()`.
 """
 
-import errno
-import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import base58
 import structlog
 import trio
 from libp2p.custom_types import TProtocol
@@ -24,17 +21,19 @@ from nacl.signing import SigningKey
 
 from orrange_p2p.core.types import PeerId
 from orrange_p2p.errors import ConfigError, InternalError, LocalProtocolError, NetworkError
+from orrange_p2p.net.addresses import ED25519_PREFIX, parse_address, peer_text
 from orrange_p2p.net.counters import Counters, NetStatistics
 from orrange_p2p.net.framing import STREAM_ERRORS, FramedStream
 from orrange_p2p.net.gossip import Gossip
 from orrange_p2p.net.host import GuardedHost, StreamHandler
+from orrange_p2p.net.listening import BoundListener, open_sockets
 from orrange_p2p.net.mesh import MeshRouter
 from orrange_p2p.net.messages import GossipMessage, Judge, PeerEvent
 from orrange_p2p.net.peers import PeerBook
 from orrange_p2p.net.scopes import shielded
 from orrange_p2p.net.scores import PeerScores, Standing
 from orrange_p2p.net.settings import KIB, NetSettings
-from orrange_p2p.net.swarm import ED25519_PREFIX, BoundListener, GuardedSwarm, is_peer_id
+from orrange_p2p.net.swarm import GuardedSwarm, mute_library
 
 DEFAULT_FRAME_BYTES = 16 * KIB
 SEED_BYTES = 32
@@ -116,8 +115,8 @@ class Network:
         """
         if self._parts is not None:
             raise InternalError("the network is running already")
-        _mute_library()
-        sockets = await self._listen()
+        mute_library()
+        sockets = await open_sockets(self._listen_host, self._listen_port)
         try:
             swarm = GuardedSwarm(bytes(self._key), self._settings, self._scores, self._counters)
             swarm.listeners["tcp"] = BoundListener(sockets)
@@ -155,17 +154,6 @@ class Network:
             self._parts = None
             for one in sockets:
                 one.socket.close()
-
-    async def _listen(self) -> list[trio.SocketListener]:
-        host, port = self._listen_host, self._listen_port
-        try:
-            return list(await trio.open_tcp_listeners(port, host=host))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise NetworkError(
-                    f"port {port} on {host} is in use: stop the program that holds it or choose another port"
-                ) from error
-            raise NetworkError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
 
     def _running(self) -> _Parts:
         if self._parts is None:
@@ -354,26 +342,10 @@ class Network:
         return self._counters.snapshot()
 
 
-def peer_text(peer: PeerId) -> str:
-    """A peer id as people write it, `12D3Koo...`."""
-    return base58.b58encode(peer).decode()
-
-
-def parse_address(address: str) -> tuple[Multiaddr, PeerId]:
-    """A multiaddr and the peer id that it ends in.
-
-    Raises:
-        ConfigError: It is no TCP multiaddr, or has no Ed25519 peer id.
-    """
-    try:
-        parsed = Multiaddr(address)
-        raw_id = base58.b58decode(parsed.value_for_protocol("p2p") or "")
-        parsed.value_for_protocol("tcp")
-    except Exception as error:  # border: the multiaddr library raises what its parts raise
-        raise ConfigError(f"expected an address like /ip4/1.2.3.4/tcp/4001/p2p/12D3Koo..., was {address}") from error
-    if not is_peer_id(raw_id):
-        raise ConfigError(f"expected an Ed25519 peer id (12D3Koo...) at the end of the address, was {address}")
-    return parsed, PeerId(raw_id)
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 async def _serve(
@@ -382,21 +354,3 @@ async def _serve(
     """Take in connections until `listening` is cancelled; those taken in live on in the nursery."""
     with listening:
         await trio.serve_listeners(swarm.accept, sockets, handler_nursery=nursery)
-
-
-def _root(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _mute_library() -> None:
-    """Keep the library's own log lines off the terminal: what matters in them is counted or logged here.
-
-    Parts of it log through the root logger, which makes Python install a handler that writes to stderr; one that writes
-    nowhere prevents that, and any that the program has installed stays.
-    """
-    logging.getLogger("libp2p").setLevel(logging.CRITICAL)
-    root = logging.getLogger()
-    if not root.handlers:
-        root.addHandler(logging.NullHandler())

@@ -10,7 +10,7 @@ from libp2p.pubsub.pb import rpc_pb2
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from orrange_p2p.net.swarm import ED25519_PREFIX, is_peer_id
+from orrange_p2p.net.addresses import ED25519_PREFIX, is_peer_id
 
 PREFIX: Final = b"libp2p-pubsub:"
 SIGNATURE_BYTES: Final = 64

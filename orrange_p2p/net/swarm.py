@@ -1,10 +1,11 @@
 """The swarm, tamed: who may connect, how many, and that closed connections give their place back."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable
 
 import structlog
 import trio
-from libp2p.abc import IListener, IMuxedConn
+from libp2p.abc import IMuxedConn
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
 from libp2p.custom_types import TProtocol
@@ -24,47 +25,17 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
-from libp2p.utils.multiaddr_utils import multiaddr_from_socket
 from multiaddr import Multiaddr
 
 from orrange_p2p.core.types import PeerId
+from orrange_p2p.net.addresses import is_peer_id
 from orrange_p2p.net.counters import Counters
 from orrange_p2p.net.muxer import YamuxOnly
 from orrange_p2p.net.scopes import shielded
 from orrange_p2p.net.scores import PeerScores
 from orrange_p2p.net.settings import NetSettings
 
-ED25519_PREFIX = bytes.fromhex("002408011220")
-PEER_ID_BYTES = len(ED25519_PREFIX) + 32
-
 _log = structlog.get_logger(__name__)
-
-
-def is_peer_id(raw: bytes) -> bool:
-    """Whether these bytes are the identity multihash of an Ed25519 key, the only peer id we know."""
-    return len(raw) == PEER_ID_BYTES and raw.startswith(ED25519_PREFIX)
-
-
-class BoundListener(IListener):
-    """Sockets that `Network` has bound and serves; the library only asks for their addresses.
-
-    Its own listener sets SO_REUSEPORT, so two nodes given one port by mistake would share it in silence.
-    """
-
-    def __init__(self, sockets: Sequence[trio.SocketListener]) -> None:
-        self._sockets = sockets
-
-    async def listen(self, maddr: Multiaddr) -> None:
-        """Nothing to do: they are listening."""
-
-    def get_addrs(self) -> tuple[Multiaddr, ...]:
-        """The addresses bound, with the real ports."""
-        return tuple(multiaddr_from_socket(one.socket) for one in self._sockets)
-
-    async def close(self) -> None:
-        """Stop listening."""
-        for one in self._sockets:
-            await one.aclose()
 
 
 class NoAutoConnector(AutoConnector):
@@ -177,5 +148,17 @@ class GuardedSwarm(Swarm):
 async def _quietly(act: Callable[[], Awaitable[None]]) -> None:
     try:
         await act()
-    except Exception as error:  # noqa: BLE001 - border to the library: it is being closed, how does not matter
+    except Exception as error:  # noqa: BLE001 - border: it is being closed, how does not matter
         _log.debug("closing failed", error=repr(error))
+
+
+def mute_library() -> None:
+    """Keep the library's own log lines off the terminal: what matters in them is counted or logged here.
+
+    Parts of it log through the root logger, which makes Python install a handler that writes to stderr; one that writes
+    nowhere prevents that, and any that the program has installed stays.
+    """
+    logging.getLogger("libp2p").setLevel(logging.CRITICAL)
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())

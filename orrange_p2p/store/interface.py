@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Self
 from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.types import Address, EntryHash, Epoch, MarketId, TicketDigest
 
-TradePath = Literal["equal", "reconciled", "fallback"]
+TradePath = Literal["equal", "reconciled", "fallback", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,8 @@ class EntryRecord:
 class TradeRecord:
     """A completed ticket with everything needed to settle it; `signed_trade` is opaque here.
 
-    `path` says how the two views came to agree; `completed_ms` is unix milliseconds on this node's clock.
+    `path` says how the two views came to agree (`unknown` after a restart in between); `completed_ms` is unix
+    milliseconds on this node's clock.
     """
 
     ticket: TicketDigest

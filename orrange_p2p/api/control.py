@@ -1,0 +1,174 @@
+"""The control socket: the owner's commands to a running node, over a Unix-domain socket only its user can open.
+
+One JSON object a line. Request `{"method": ..., "params": {...}}`; answer `{"ok": true, "result": {...}}` or
+`{"ok": false, "error": {"code": ..., "message": ..., ...}}`.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from orrange_p2p.errors import ConfigError, OrderError, OrrangeError
+
+MAX_LINE_BYTES = 64 * 1024
+MAX_CLIENTS = 32
+MAX_PATH_BYTES = 100
+
+Params = Mapping[str, Any]
+Method = Callable[[Params], Awaitable[Mapping[str, Any]]]
+
+
+class ControlServer:
+    """Serves `methods` on a socket; a client that misbehaves is answered with an error, nobody else notices."""
+
+    def __init__(self, path: Path, methods: Mapping[str, Method]) -> None:
+        self._path = path
+        self._methods = dict(methods)
+        self._limit = trio.CapacityLimiter(MAX_CLIENTS)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen until cancelled.
+
+        Raises:
+            ConfigError: the path is too long, or another node serves it.
+        """
+        listening = _listen(self._path)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        try:
+            task_status.started()
+            await trio.serve_listeners(self._serve, [listener])
+        finally:
+            with suppress(FileNotFoundError):
+                self._path.unlink()
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        buffer = bytearray()
+        async with self._limit:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                async with stream:
+                    while (line := await _read_line(stream, buffer)) is not None:
+                        await stream.send_all(await self._answer(line))
+
+    async def _answer(self, line: bytes) -> bytes:
+        try:
+            result = await self._call(line)
+            answer: dict[str, Any] = {"ok": True, "result": result}
+        except OrrangeError as error:
+            answer = {"ok": False, "error": describe_error(error)}
+        return json.dumps(answer).encode() + b"\n"
+
+    async def _call(self, line: bytes) -> Mapping[str, Any]:
+        try:
+            request = json.loads(line)
+        except ValueError as error:
+            raise ConfigError(f"expected one JSON object a line, was {line[:40]!r}") from error
+        method = self._methods.get(request.get("method", "")) if isinstance(request, dict) else None
+        params = request.get("params", {}) if isinstance(request, dict) else None
+        if method is None or not isinstance(params, dict):
+            raise ConfigError(f"expected a method of {', '.join(sorted(self._methods))}")
+        return await method(params)
+
+
+def describe_error(error: OrrangeError) -> dict[str, Any]:
+    """An error as JSON: its code and sentence, and for a refused order the field, value and rule."""
+    described: dict[str, Any] = {"code": error.code, "message": str(error)}
+    if isinstance(error, OrderError):
+        described.update(field=error.field, value=str(error.value), rule=error.rule)
+    return described
+
+
+async def _read_line(stream: trio.SocketStream, buffer: bytearray) -> bytes | None:
+    while (end := buffer.find(b"\n")) < 0:
+        if len(buffer) > MAX_LINE_BYTES:
+            return None
+        piece = await stream.receive_some()
+        if not piece:
+            return None
+        buffer += piece
+    line = bytes(buffer[:end])
+    del buffer[: end + 1]
+    return line
+
+
+def _listen(path: Path) -> socket.socket:
+    _check_length(path)
+    if path.exists():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                path.unlink()
+            else:
+                raise ConfigError(f"a node is already running on {path}: stop it first")
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(f"cannot open the control socket {path}: {error.strerror}") from error
+    finally:
+        os.umask(mask)
+    listening.listen(MAX_CLIENTS)
+    listening.setblocking(False)
+    return listening
+
+
+def _check_length(path: Path) -> None:
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise ConfigError(
+            f"expected a control socket path of at most {MAX_PATH_BYTES} bytes, was {path}: choose a shorter data "
+            "directory"
+        )
+
+
+def call_node(path: Path, method: str, params: Params, *, timeout_s: int = 30) -> Any:  # noqa: ANN401 - JSON
+    """Ask a running node; blocks.
+
+    Args:
+        path: its control socket.
+        method: what to ask for.
+        params: JSON values.
+        timeout_s: how long to wait for the answer.
+
+    Returns:
+        The result, JSON values.
+
+    Raises:
+        ConfigError: no node serves the socket, or it did not answer.
+        OrrangeError: the node refused, with its own sentence.
+    """
+    _check_length(path)
+    request = json.dumps({"method": method, "params": dict(params)}).encode() + b"\n"
+    answer = b""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout_s)
+            connection.connect(str(path))
+            connection.sendall(request)
+            while not answer.endswith(b"\n"):
+                piece = connection.recv(MAX_LINE_BYTES)
+                if not piece:
+                    break
+                answer += piece
+    except TimeoutError as error:
+        raise ConfigError(f"the node at {path} did not answer within {timeout_s} s") from error
+    except OSError as error:
+        raise ConfigError(f"no node answers at {path}: start it with `orrange node run`") from error
+    if not answer:
+        raise ConfigError(f"the node at {path} closed the connection without an answer")
+    decoded = json.loads(answer)
+    if decoded["ok"]:
+        return decoded["result"]
+    described = decoded["error"]
+    if described["code"] == OrderError.code:
+        raise OrderError(described["field"], described["value"], described["rule"], described["message"])
+    refusal = OrrangeError(described["message"])
+    refusal.code = described["code"]
+    raise refusal

@@ -1,0 +1,442 @@
+"""The node: shells wired to the kernel.
+
+Events from the network, the chain, the clock and the owner go through one bounded channel into the kernel; its actions
+are carried out in order, what must be on disk first. A step never waits for anything; the disk and the wires do.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from orrange_p2p.chain.backend import Backend, ChainReorganised
+from orrange_p2p.chain.deployment import Deployment
+from orrange_p2p.chain.follower import Follower
+from orrange_p2p.chain.lane import TransactionLane
+from orrange_p2p.chain.settler import Settler
+from orrange_p2p.core import cbor
+from orrange_p2p.core.book import Book, compute_book
+from orrange_p2p.core.codec import encode_item
+from orrange_p2p.core.events import (
+    AcceptRequest,
+    Action,
+    BlockAdded,
+    CancelRequested,
+    DoubtRaised,
+    EntriesLoaded,
+    EntriesReceived,
+    Event,
+    Identity,
+    Note,
+    OrderRequested,
+    PeerLost,
+    PersistBlock,
+    PersistEntry,
+    PersistTrade,
+    PersistWindow,
+    Publish,
+    RefuseRequest,
+    SendTicketMessage,
+    Settle,
+    SyncRoundEnded,
+    SyncWith,
+    Ticked,
+    TicketMessageReceived,
+)
+from orrange_p2p.core.facts import BlockFacts
+from orrange_p2p.core.kernel import Kernel
+from orrange_p2p.core.messages import Head, OrderItem, TicketItem, TicketMessage
+from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.types import Address, Epoch, MarketId, OrderId, PeerId, Side, SignedTrade, TimeInForce
+from orrange_p2p.core.verify import VerifiedEntry, verify_entry
+from orrange_p2p.errors import InternalError, NetworkError, OrderError, StoreError
+from orrange_p2p.net.entry_gossip import EntryGossip
+from orrange_p2p.net.network import Network, parse_address
+from orrange_p2p.net.sync import SyncService
+from orrange_p2p.net.ticket_streams import TicketStreams
+from orrange_p2p.store.interface import EntryRecord, Mark, Store, StoreBatch, TradeRecord
+
+MAX_EVENTS = 4096
+MAX_STEPS_A_COMMIT = 128
+MAX_REQUESTS = 1024
+RECONNECT_S = 2.0
+WINDOW_MARK = b"window:"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """What a node is made of; whoever makes it closes what it opened."""
+
+    network: Network
+    store: Store
+    backend: Backend
+    deployment: Deployment
+    markets: tuple[MarketRules, ...]
+    identity: Identity
+    lane: TransactionLane
+    clock_ms: Callable[[], int]
+    bootstrap: tuple[str, ...] = ()
+
+
+class Node:
+    """One peer: follows markets, trades for one owner, settles."""
+
+    def __init__(self, parts: NodeParts, *, on_note: Callable[[Note, int], None] | None = None) -> None:
+        """Wire a node that has not started.
+
+        Args:
+            parts: its shells and keys.
+            on_note: hears every kernel note with the time it was made; must not raise or block.
+        """
+        self._parts = parts
+        self._on_note = on_note
+        self.kernel = Kernel(parts.deployment.domain, parts.markets, parts.identity)
+        self._post_events, self._events = trio.open_memory_channel[Event](MAX_EVENTS)
+        self._requests: dict[int, trio.Event] = {}
+        self._answers: dict[int, AcceptRequest | RefuseRequest] = {}
+        self._last_request = 0
+        digests = self.kernel.digests
+        self._gossip = {
+            rules.market_id: EntryGossip(parts.network, rules.market_id, digests, self._sink_of(rules.market_id))
+            for rules in parts.markets
+        }
+        self._streams = TicketStreams(parts.network, self._on_ticket_message)
+        self._sync = SyncService(
+            parts.network,
+            _KernelFeeds(self.kernel),
+            digests,
+            tuple(self._gossip),
+            on_entries=self._on_entries,
+            on_round=self._on_round,
+        )
+        self._settler = Settler(parts.lane, parts.deployment.settlement)
+        self._nursery: trio.Nursery | None = None
+        self._stepped = trio.Condition()
+
+    @property
+    def peer_id(self) -> PeerId:
+        """This node's peer id."""
+        return self._parts.identity.peer_id
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Node"]:
+        """Load the store, then serve until the block ends.
+
+        Raises:
+            StoreError: the store cannot be read or written.
+            ChainReorganised: the chain took back what this node acted on.
+            NetworkError: the port cannot be listened on.
+        """
+        self._load()
+        async with self._parts.network.running(), trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._step_all)
+            nursery.start_soon(self._tick)
+            nursery.start_soon(self._follow_chain)
+            nursery.start_soon(self._settler.run)
+            nursery.start_soon(self._streams.run)
+            nursery.start_soon(self._watch_peers)
+            for gossip in self._gossip.values():
+                nursery.start_soon(gossip.run)
+            for address in self._parts.bootstrap:
+                nursery.start_soon(self._keep_connected, address)
+            try:
+                yield self
+            finally:
+                nursery.cancel_scope.cancel()
+
+    def _load(self) -> None:
+        """Take back blocks and entries from the store; runs before anything else."""
+        now_ms = self._parts.clock_ms()
+        for block in self._parts.store.blocks():
+            self.kernel.step(BlockAdded(now_ms=now_ms, block=block, is_stored=True))
+        for market in self.kernel.markets:
+            entries = load_entries(self._parts.store, self.kernel, market)
+            self.kernel.step(EntriesLoaded(now_ms=now_ms, market=market, entries=entries))
+
+    # Into the kernel
+
+    async def _post(self, event: Event) -> None:
+        await self._post_events.send(event)
+
+    def _sink_of(self, market: MarketId) -> Callable[[tuple[VerifiedEntry, ...], PeerId], Awaitable[None]]:
+        async def sink(entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
+            await self._on_entries(market, entries, source)
+
+        return sink
+
+    async def _on_entries(self, market: MarketId, entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
+        now_ms = self._parts.clock_ms()
+        await self._post(EntriesReceived(now_ms=now_ms, market=market, entries=entries, source=source))
+
+    async def _on_round(self, peer: PeerId, market: MarketId, heads: tuple[Head, ...] | None) -> None:
+        await self._post(SyncRoundEnded(now_ms=self._parts.clock_ms(), peer=peer, market=market, heads=heads))
+
+    async def _on_ticket_message(self, peer: PeerId, message: TicketMessage) -> None:
+        await self._post(TicketMessageReceived(now_ms=self._parts.clock_ms(), peer=peer, message=message))
+
+    async def _tick(self) -> None:
+        period_s = min(rules.preset.epoch_ms for rules in self._parts.markets) / 20_000
+        while True:
+            await self._post(Ticked(now_ms=self._parts.clock_ms()))
+            await trio.sleep(period_s)
+
+    async def _follow_chain(self) -> None:
+        last = self.kernel.ledger.last_block
+        follower = Follower(
+            self._parts.backend,
+            self._parts.deployment,
+            start_block=last.number + 1 if last is not None else None,
+            parent_hash=last.hash if last is not None else None,
+        )
+        send, receive = trio.open_memory_channel[BlockFacts](64)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run_follower, follower, send)
+            async for block in receive:
+                self._settler.observe(block)
+                await self._post(BlockAdded(now_ms=self._parts.clock_ms(), block=block))
+
+    async def _run_follower(self, follower: Follower, send: "trio.MemorySendChannel[BlockFacts]") -> None:
+        try:
+            await follower.run(send)
+        except ChainReorganised as error:
+            await self._post(DoubtRaised(now_ms=self._parts.clock_ms(), reason=str(error)))
+
+    async def _watch_peers(self) -> None:
+        async with trio.open_nursery() as nursery:
+            async for event in self._parts.network.peer_events:
+                if event.is_connected:
+                    nursery.start_soon(self._sync.keep_in_sync, event.peer)
+                else:
+                    await self._post(PeerLost(now_ms=self._parts.clock_ms(), peer=event.peer))
+
+    async def _keep_connected(self, address: str) -> None:
+        _, peer = parse_address(address)
+        if peer == self.peer_id:
+            return
+        while True:
+            if not self._parts.network.is_connected(peer):
+                try:
+                    await self._parts.network.connect(address)
+                except NetworkError as error:
+                    _log.debug("bootstrap peer not reached", address=address, error=str(error))
+            await trio.sleep(RECONNECT_S)
+
+    # Out of the kernel
+
+    async def _step_all(self) -> None:
+        """The one consumer of events."""
+        while True:
+            events = [await self._events.receive()]
+            while len(events) < MAX_STEPS_A_COMMIT:
+                try:
+                    events.append(self._events.receive_nowait())
+                except trio.WouldBlock:
+                    break
+            actions: list[Action] = []
+            for event in events:
+                actions.extend(self.kernel.step(event))
+            await self._persist(actions)
+            for action in actions:
+                await self._carry_out(action)
+            async with self._stepped:
+                self._stepped.notify_all()
+
+    async def _persist(self, actions: Sequence[Action]) -> None:
+        batch = StoreBatch(
+            entries=tuple(_entry_record(one) for one in actions if isinstance(one, PersistEntry)),
+            blocks=tuple(one.block for one in actions if isinstance(one, PersistBlock)),
+            trades=tuple(_trade_record(one) for one in actions if isinstance(one, PersistTrade)),
+            marks=tuple(_window_mark(one) for one in actions if isinstance(one, PersistWindow)),
+        )
+        if not (batch.entries or batch.blocks or batch.trades or batch.marks):
+            return
+        try:
+            await self._parts.store.commit_async(batch)
+        except StoreError as error:
+            _log.error("the store failed; this node signs nothing more", error=str(error))
+            raise
+
+    async def _carry_out(self, action: Action) -> None:
+        if isinstance(action, Publish):
+            await self._gossip[action.market].publish(action.encoded)
+        elif isinstance(action, SendTicketMessage):
+            self._streams.send(action.peer, action.message)
+        elif isinstance(action, SyncWith):
+            if self._nursery is not None:
+                self._nursery.start_soon(self._sync.round, action.peer, action.market)
+        elif isinstance(action, Settle):
+            self._settler.enqueue(action.digest, action.trade)
+        elif isinstance(action, AcceptRequest | RefuseRequest):
+            waiting = self._requests.get(action.request)
+            if waiting is not None:
+                self._answers[action.request] = action
+                waiting.set()
+        elif isinstance(action, Note):
+            if self._on_note is not None:
+                self._on_note(action, self._parts.clock_ms())
+            if action.name == "doubt":
+                _log.error("this node signs nothing more", **dict(action.details))
+
+    # The owner's requests
+
+    async def place_order(
+        self,
+        market: MarketId,
+        side: Side,
+        price_ticks: int,
+        quantity_lots: int,
+        *,
+        tif: TimeInForce = TimeInForce.GTC,
+        expiry_s: int = 0,
+    ) -> OrderId:
+        """Place an order; returns its id once it is on disk and on its way.
+
+        Raises:
+            OrderError: refused, with field, value and rule; nothing was signed.
+        """
+        request = self._next_request()
+        return await self._ask(
+            request,
+            OrderRequested(
+                now_ms=self._parts.clock_ms(),
+                request=request,
+                market=market,
+                side=side,
+                price_ticks=price_ticks,
+                quantity_lots=quantity_lots,
+                tif=tif,
+                expiry_s=expiry_s,
+            ),
+        )
+
+    async def cancel_order(self, market: MarketId, order_id: OrderId) -> OrderId:
+        """Cancel a live order; returns once the cancel is on disk and on its way.
+
+        Raises:
+            OrderError: no such live order, or the node signs nothing now.
+        """
+        request = self._next_request()
+        cancel = CancelRequested(now_ms=self._parts.clock_ms(), request=request, market=market, order_id=order_id)
+        return await self._ask(request, cancel)
+
+    def _next_request(self) -> int:
+        if len(self._requests) >= MAX_REQUESTS:
+            raise OrderError("node", "busy", "FEED-11", f"more than {MAX_REQUESTS} requests wait already; try again")
+        self._last_request += 1
+        return self._last_request
+
+    async def _ask(self, request: int, event: Event) -> OrderId:
+        answered = self._requests[request] = trio.Event()
+        try:
+            await self._post(event)
+            await answered.wait()
+            answer = self._answers.pop(request)
+        finally:
+            del self._requests[request]
+        if isinstance(answer, RefuseRequest):
+            raise OrderError(answer.field, answer.value, answer.rule, answer.message)
+        return answer.order_id
+
+    # Looking
+
+    async def wait_until(self, condition: Callable[["Node"], bool]) -> None:
+        """Wait until `condition` holds; looked at after every step of the kernel."""
+        async with self._stepped:
+            while not condition(self):
+                await self._stepped.wait()
+
+    def book_at(self, market: MarketId, epoch: Epoch) -> Book:
+        """The book as of an epoch, from all entries held now.
+
+        Raises:
+            InternalError: the epoch's fund block is not known here; wait for it first.
+        """
+        state = self.kernel.markets[market]
+        block = state.windows.fund_block(epoch)
+        if block is None:
+            raise InternalError(f"the fund block of epoch {epoch} is not known yet")
+        return compute_book(state.feeds, self.kernel.ledger, epoch, block)
+
+    def statistics(self) -> Mapping[str, object]:
+        """Counters of the kernel and of every shell."""
+        return {
+            "kernel": dict(self.kernel.counters),
+            "network": self._parts.network.statistics(),
+            "ticket_streams": self._streams.statistics(),
+            "sync": self._sync.statistics(),
+            "settler": self._settler.statistics(),
+            "store": self._parts.store.statistics(),
+        }
+
+
+class _KernelFeeds:
+    """What sync may see of the kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def heads(self, market: MarketId) -> tuple[Head, ...]:
+        state = self._kernel.markets.get(market)
+        return state.feeds.heads() if state is not None else ()
+
+    def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
+        state = self._kernel.markets.get(market)
+        feed = state.feeds.feed(session) if state is not None else None
+        return [entry.encoded for entry in feed.entries[from_seq:to_seq]] if feed is not None else []
+
+    def is_dead(self, market: MarketId, session: Address) -> bool:
+        state = self._kernel.markets.get(market)
+        feed = state.feeds.feed(session) if state is not None else None
+        return feed is not None and feed.is_dead
+
+
+def load_entries(store: Store, kernel: Kernel, market: MarketId) -> tuple[tuple[VerifiedEntry, Epoch], ...]:
+    """A market's entries from a store, verified again, with their effective epochs.
+
+    Raises:
+        StoreError: a record is damaged.
+    """
+    return tuple(
+        (verify_entry(kernel.digests, record.encoded), record.effective_epoch) for record in store.entries(market)
+    )
+
+
+def _entry_record(action: PersistEntry) -> EntryRecord:
+    header = action.entry.entry.header
+    return EntryRecord(
+        market=header.market,
+        session=header.session,
+        seq=header.seq,
+        entry_hash=action.entry.entry_hash,
+        encoded=action.entry.encoded,
+        effective_epoch=action.effective,
+        is_own=action.is_own,
+    )
+
+
+def encode_trade(trade: SignedTrade) -> bytes:
+    """A signed trade as three items of the wire format: maker order, taker order, ticket."""
+    ticket = TicketItem(
+        ticket=trade.ticket, taker_signature=trade.taker_signature, maker_signature=trade.maker_signature
+    )
+    orders = (OrderItem(signed=trade.maker), OrderItem(signed=trade.taker))
+    return cbor.encode([encode_item(item) for item in (*orders, ticket)])
+
+
+def _trade_record(action: PersistTrade) -> TradeRecord:
+    return TradeRecord(
+        ticket=action.digest,
+        market=action.trade.maker.order.market,
+        path=action.path.value if action.path is not None else "unknown",
+        signed_trade=encode_trade(action.trade),
+        completed_ms=action.completed_ms,
+    )
+
+
+def _window_mark(action: PersistWindow) -> Mark:
+    return Mark(name=WINDOW_MARK + action.market, value=cbor.encode([action.epoch, action.block_number]))
