@@ -1,7 +1,8 @@
 """The errors that orrange raises, each with a stable code.
 
 Expected outcomes are values, not errors; an error says who is to blame: `LocalProtocolError` this program,
-`RemoteProtocolError` a peer, `ConfigError` and `OrderError` a person, `StoreError` the disk, `ChainUnavailable` the chain.
+`RemoteProtocolError` a peer, `ConfigError` and `OrderError` a person, `StoreError` the disk, `ChainUnavailable` the
+chain.
 """
 
 

@@ -8,7 +8,7 @@ Spec: protocol/spec/01-types.md [CBOR-1..5].
 """
 
 from collections.abc import Callable
-from typing import TypeVar, Union
+from typing import TypeVar
 
 import cbor2
 
@@ -22,7 +22,7 @@ _ARGUMENT_BYTES = {24: 1, 25: 2, 26: 4, 27: 8}
 _LEAST_ARGUMENT = {24: 24, 25: 2**8, 26: 2**16, 27: 2**32}
 _FALSE_BYTE, _TRUE_BYTE = 0xF4, 0xF5
 
-Value = Union[int, bytes, bool, list["Value"]]
+Value = int | bytes | bool | list["Value"]
 T = TypeVar("T")
 
 

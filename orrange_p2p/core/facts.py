@@ -42,7 +42,7 @@ class SessionRevoked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeSettled:
-    """A ticket settled: base went from the seller to the buyer, quote the other way, inside the market's allocations."""
+    """A ticket settled: base went to the buyer and quote to the seller, inside the market's allocations."""
 
     ticket: TicketDigest
     market: MarketId

@@ -3,6 +3,8 @@
 Spec: protocol/spec/01-types.md [NET-2].
 """
 
+from itertools import pairwise
+
 from orrange_p2p.core import cbor
 from orrange_p2p.core.cbor import Fields, Value
 from orrange_p2p.core.codec import (
@@ -68,7 +70,7 @@ def _late_from(fields: Fields) -> LateOrders:
 
 
 def _check_ascending(keys: list[OrderId] | list[Address] | list[MarketId], name: str) -> None:
-    if any(low >= high for low, high in zip(keys, keys[1:], strict=False)):
+    if any(low >= high for low, high in pairwise(keys)):
         raise RemoteProtocolError("CBOR-5", f"{name}: expected ascending order without duplicates")
 
 

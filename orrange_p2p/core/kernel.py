@@ -95,10 +95,13 @@ class Kernel:
         if isinstance(event, EntriesLoaded):
             return self._load(event)
         if isinstance(event, PeerLost):
-            for market in self.markets.values():
-                market.synced_peers.pop(event.peer, None)
-            return []
+            return self._forget_peer(event)
         return self._raise_doubt(event)
+
+    def _forget_peer(self, event: PeerLost) -> list[Action]:
+        for market in self.markets.values():
+            market.synced_peers.pop(event.peer, None)
+        return []
 
     def why_not_sign(self) -> str | None:
         """Why this node signs nothing now, in one sentence; None if it may. Spec: [TICK-12]."""

@@ -1,0 +1,89 @@
+# `make demo` and `make test` need nothing made before: they build .venv from requirements.lock (hashes) and
+# contracts/node_modules from its lock file, and say what is missing if a compiler, a header or node is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+NPM := npm --silent --prefix contracts
+
+# A stamp carries the hash of what it was made from, so that a changed lock file, and nothing else, makes it again.
+key = $(shell cat $(1) | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c 1-16)
+VENV := .venv/.stamp-$(call key,requirements.lock pyproject.toml)
+NODE := contracts/node_modules/.stamp-$(call key,contracts/package.json contracts/package-lock.json)
+
+.PHONY: help setup demo devnet test test-python test-contracts lint format contracts contracts-check vectors bench lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV) $(NODE) ## build .venv and contracts/node_modules, nothing else
+
+demo: $(VENV) ## five peers and a chain in one process replay an order flow; ARGS="--events 400 --seed 7"
+	@$(BIN)/orrange demo $(ARGS)
+
+devnet: $(VENV) $(NODE) ## the same with one process a peer, against anvil; ARGS as for demo
+	@$(BIN)/orrange devnet $(ARGS)
+
+test: test-python test-contracts ## every test there is: Python's, then the contracts'
+
+# The contracts' tools are made first: the tests of the JSON-RPC chain start the anvil among them.
+test-python: $(VENV) $(NODE) ## the Python tests alone; ARGS="tests/core -k ioc"
+	$(BIN)/python -m pytest -q $(ARGS)
+
+test-contracts: $(NODE) ## the contracts' format, tests, fuzzing, invariants and gas figures
+	$(NPM) test
+
+lint: $(VENV) ## ruff, codespell, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV) ## let ruff mend and format what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+contracts: $(NODE) ## recompile the contracts and write the artifacts that the Python package carries
+	$(NPM) run artifacts
+
+contracts-check: $(NODE) ## recompile the contracts and compare them with the committed artifacts
+	$(NPM) run artifacts:check
+
+vectors: $(VENV) ## write protocol/vectors and the synthetic order flow anew
+	for script in tests/vectors/emit_*.py; do $(BIN)/python "$$script"; done
+
+bench: $(VENV) ## every benchmark with its baseline; ARGS=--json for one line a figure
+	for name in codec signatures epoch gossip; do $(BIN)/python -m tests.benchmarks "$$name" $(ARGS); done
+
+# The lock must carry no download addresses, so that any index serves; the hashes say what is right.
+lock: ## resolve pyproject.toml again into requirements.lock (needs uv)
+	command -v uv >/dev/null || { echo "uv is missing: install it with pip install uv." >&2; exit 1; }
+	uv pip compile --universal --generate-hashes --extra dev --python-version 3.11 --prerelease if-necessary-or-explicit \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+clean: ## remove everything that make made
+	rm -rf .venv contracts/node_modules contracts/out contracts/cache
+	rm -rf .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache *.egg-info
+	find orrange_p2p protocol tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV):
+	@python=$$(.ci/prepare python)
+	if ! $(BIN)/python -c 'import pip' 2>/dev/null; then
+		echo "Building .venv with $$python from requirements.lock; the first time this takes a few minutes."
+		"$$python" -m venv --clear .venv
+	fi
+	pip="$(BIN)/python -m pip --disable-pip-version-check"
+	rm -f .venv/.stamp-*
+	$$pip install --quiet --require-hashes -r requirements.lock
+	$$pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+$(NODE):
+	@.ci/prepare node
+	cd contracts
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch ../$@
