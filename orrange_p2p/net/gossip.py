@@ -37,7 +37,7 @@ MAX_VARINT_BYTES = 10
 _log = structlog.get_logger(__name__)
 
 
-class _Violation(Exception):
+class _FrameError(Exception):
     """A peer sent a frame that no honest peer sends; `rule` says which rule it broke."""
 
     def __init__(self, rule: str) -> None:
@@ -152,7 +152,7 @@ class Gossip(GossipLinks):
                 for body in self._frames_in(reader.buffer):
                     await self._take_rpc(peer, body, pace)
             await stream.close()
-        except _Violation as violation:
+        except _FrameError as violation:
             self._on_misbehaviour(PeerId(peer.to_bytes()), violation.rule)
             await stream.reset()
         except STREAM_ERRORS:
@@ -165,7 +165,7 @@ class Gossip(GossipLinks):
             start, length = head
             if length > self._settings.max_rpc_bytes:
                 self._counters.rpc_oversize += 1
-                raise _Violation("frame size")
+                raise _FrameError("frame size")
             if len(buffer) < start + length:
                 break
             bodies.append(bytes(buffer[start : start + length]))
@@ -179,7 +179,7 @@ class Gossip(GossipLinks):
             rpc.ParseFromString(body)
         except (DecodeError, UnicodeDecodeError) as error:
             self._counters.rpc_garbage += 1
-            raise _Violation("frame") from error
+            raise _FrameError("frame") from error
         for subscription in rpc.subscriptions[: 2 * MAX_SUBSCRIPTIONS_PER_PEER]:
             self.handle_subscription(peer, subscription)
         for message in rpc.publish:
@@ -259,7 +259,7 @@ def _decode_varint(buffer: bytearray) -> tuple[int, int] | None:
     """The varint at the buffer's start, as (bytes it takes, value); None if it has not all arrived.
 
     Raises:
-        _Violation: It is longer than any 64-bit number.
+        _FrameError: It is longer than any 64-bit number.
     """
     value = 0
     for index, byte in enumerate(buffer[:MAX_VARINT_BYTES]):
@@ -267,5 +267,5 @@ def _decode_varint(buffer: bytearray) -> tuple[int, int] | None:
         if byte < 0x80:
             return index + 1, value
     if len(buffer) >= MAX_VARINT_BYTES:
-        raise _Violation("frame length")
+        raise _FrameError("frame length")
     return None

@@ -12,10 +12,10 @@ from raw_peer import RawPeer, framed, raw_peer
 from orrange_p2p.core.types import PeerId
 from orrange_p2p.core.verdicts import Accept, Ignore, Reject, Verdict
 from orrange_p2p.errors import NetworkError
+from orrange_p2p.net.addresses import ED25519_PREFIX
 from orrange_p2p.net.messages import GossipMessage, PeerEvent
 from orrange_p2p.net.network import Network
 from orrange_p2p.net.settings import NetSettings
-from orrange_p2p.net.swarm import ED25519_PREFIX
 
 Start = Callable[..., Awaitable[Network]]
 Inbox = trio.MemoryReceiveChannel[GossipMessage]
