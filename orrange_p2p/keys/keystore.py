@@ -14,7 +14,7 @@ from orrange_p2p.core.types import Address
 from orrange_p2p.errors import ConfigError
 from orrange_p2p.keys.session import SessionKey, checksum_address
 
-PASSPHRASE_FILE_VARIABLE = "ORRANGE_PASSPHRASE_FILE"
+PASSPHRASE_FILE_VARIABLE = "ORRANGE_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable, not a passphrase
 SCRYPT_N = 1 << 18
 SCRYPT_MEMORY_MAX_BYTES = 1 << 30
 SCRYPT_P_MAX = 16
@@ -126,7 +126,7 @@ def _write_new(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.link(made, path)
     finally:
-        os.unlink(made)
+        Path(made).unlink()
     directory_descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory_descriptor)

@@ -28,7 +28,7 @@ def checksum_address(address: Address) -> str:
     """An address as people read it: `0x` and hex whose letter case is a checksum (EIP-55)."""
     digits = address.hex()
     marks = keccak256(digits.encode()).hex()
-    cased = (digit.upper() if int(mark, 16) >= 8 else digit for digit, mark in zip(digits, marks, strict=False))  # noqa: PLR2004 - EIP-55: the top bit
+    cased = (digit.upper() if mark in "89abcdef" else digit for digit, mark in zip(digits, marks, strict=False))
     return "0x" + "".join(cased)
 
 

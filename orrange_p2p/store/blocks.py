@@ -117,8 +117,8 @@ def _encode_fact(fact: Fact) -> list[object]:
     return [tag, *(_write(name, at, kind, getattr(fact, at)) for at, kind in zip(_NAMES[tag], kinds, strict=True))]
 
 
-def _decode_fact(wire: Any) -> Fact:
-    tag, *values = wire
+def _decode_fact(wire: object) -> Fact:
+    tag, *values = cast(list[Any], wire)
     form, kinds = _FORMS[tag]
     read = {name: kind.read(value) for name, kind, value in zip(_NAMES[tag], kinds, values, strict=True)}
     return cast(Fact, cast(Any, form)(**read))

@@ -110,7 +110,7 @@ class LmdbStore(RecordStore):
 
     def _opened(self) -> "lmdb.Environment":
         if self._environment is None:
-            raise StoreError(f"the store at {self._where} is closed: open it again")
+            raise StoreError(self._failure or f"the store at {self._where} is closed: open it again")
         return self._environment
 
     def _load_databases(self) -> None:
@@ -167,13 +167,24 @@ class LmdbStore(RecordStore):
             self._checked_s = self._clock()
 
     def _grow(self, environment: "lmdb.Environment", map_bytes: int) -> None:
+        import lmdb
+
         if map_bytes > MAP_MAX_BYTES:
             raise StoreError(
                 f"the store at {self._where} would need a map of {map_bytes} bytes, more than the {MAP_MAX_BYTES} it "
                 "may have: move it away and begin with an empty store"
             )
         with self._map_lock:
-            environment.set_mapsize(map_bytes)
+            try:
+                environment.set_mapsize(map_bytes)
+            except lmdb.Error as error:  # lmdb has let go of the old map, so there is nothing left to read through
+                self._environment = None
+                self._lock.release()
+                self._failure = (
+                    f"the store at {self._where} could not get a map of {map_bytes} bytes ({error}) and is closed: "
+                    "raise the limit on address space and start again; everything acknowledged before is kept"
+                )
+                raise StoreError(self._failure) from error
 
     @contextmanager
     def _reading(self) -> Iterator["lmdb.Transaction[bytes]"]:

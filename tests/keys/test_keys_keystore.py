@@ -49,7 +49,7 @@ def test_an_existing_file_is_never_overwritten(key_file: Path) -> None:
         with pytest.raises(ConfigError, match=r"exists already and a key file is never overwritten: name another file"):
             attempt(key_file)
     assert key_file.read_bytes() == before
-    assert os.listdir(key_file.parent) == ["owner.json"]
+    assert list(key_file.parent.iterdir()) == [key_file]
 
 
 def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_missing_directory_is_said(tmp_path: Path) -> None:
 def test_an_empty_passphrase_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a passphrase, was empty"):
         write_keystore(tmp_path / "owner.json", SessionKey.generate(), "", scrypt_n=CHEAP_N)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_passphrase_is_said_and_shown_nowhere(key_file: Path) -> None:

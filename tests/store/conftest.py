@@ -18,7 +18,7 @@ Opener = Callable[..., Store]
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """Opens the test's one store: `open_store()`, or with other arguments of `LmdbStore.open`."""
     opener: Opener = LmdbStore.open if request.param == "lmdb" else MemoryDisk().open
-    return partial(opener, tmp_path / "node", **{"create": True, "network_id": NETWORK})
+    return partial(opener, tmp_path / "node", create=True, network_id=NETWORK)
 
 
 @pytest.fixture

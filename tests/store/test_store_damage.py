@@ -227,7 +227,8 @@ def test_another_process_is_told_who_has_the_store(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", script, str(tmp_path / "node")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "open\n"
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
         with pytest.raises(StoreError, match=f"is in use by process {holder.pid}: stop it first"):
             _open(tmp_path / "node")
         holder.kill()
@@ -277,6 +278,49 @@ def test_a_full_disk_is_said_at_once_and_reads_go_on(node: Path) -> None:
     with _open(node) as store:
         stored = {entry.seq for entry in store.entries(MARKET)}
         assert stored == set(range(ENTRIES)) | set(acknowledged)
+
+
+MEMORY_LIMITED = """
+import resource, sys
+from store_samples import make_entry
+from orrange_p2p.errors import StoreError
+from orrange_p2p.store.interface import StoreBatch
+from orrange_p2p.store.lmdb_store import LmdbStore
+store = LmdbStore.open(sys.argv[1], create=False)
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (10 << 20), resource.RLIM_INFINITY))
+for seq in range(1000, 1400):
+    try:
+        store.commit(StoreBatch(entries=(make_entry(seq, encoded=bytes(60_000)),)))
+    except StoreError as error:
+        print(error)
+        break
+print(seq)
+for use in (lambda: store.commit(StoreBatch(entries=(make_entry(0),))), store.last_block, store.counts):
+    try:
+        use()
+    except StoreError as error:
+        print(error)
+store.close()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the size of the process from /proc")
+def test_a_map_that_cannot_grow_closes_the_store_and_says_why(node: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", MEMORY_LIMITED, str(node)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    ).stdout.splitlines()
+    failed_seq = int(answer.pop(1))
+    assert answer == [answer[0]] * 4
+    assert "could not get a map of" in answer[0]
+    assert "everything acknowledged before is kept" in answer[0]
+    with _open(node) as store:
+        assert store.counts().entries == ENTRIES + failed_seq - 1000
 
 
 def test_a_copied_directory_is_a_whole_store(node: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from orrange_p2p.errors import InternalError
 from orrange_p2p.store.blocks import decode_block, encode_block
 from orrange_p2p.store.damage import DamagedRecord
 from orrange_p2p.store.interface import StoreBatch
-from orrange_p2p.store.records import Table, decode_entry, decode_trade, encode_batch, make_row, unseal
+from orrange_p2p.store.records import TRADE_PATHS, Table, decode_entry, decode_trade, encode_batch, make_row, unseal
 
 HASH, PARENT = b"h" * 32, b"p" * 32
 
@@ -103,7 +103,7 @@ def test_an_entry_in_any_other_form_is_refused(body: bytes) -> None:
     "body",
     [
         b"",
-        cbor2.dumps([b"m" * 32, 3, 5, b"t"]),
+        cbor2.dumps([b"m" * 32, len(TRADE_PATHS), 5, b"t"]),
         cbor2.dumps([b"m" * 32, -1, 5, b"t"]),
         cbor2.dumps([b"m" * 32, True, 5, b"t"]),
         cbor2.dumps([b"m" * 32, 0, 5.0, b"t"]),
