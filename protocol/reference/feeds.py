@@ -15,6 +15,7 @@ from protocol.reference.wire import read_entry, read_item
 DELEGATION, ORDER, CANCEL, OFFER, TICKET, DECLINE, CHECKPOINT = range(1, 8)
 ENTRIES_PER_EPOCH_MAX = 4
 HELD_AHEAD_MAX = 16
+EPOCHS_AHEAD_MAX = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +177,11 @@ def receive(held: Sequence[Entry], entry: Entry) -> list[Entry]:
     if entry.seq > next_seq and len(ahead) >= HELD_AHEAD_MAX:
         return list(held)
     return [*held, entry]
+
+
+def is_too_early(entry: Entry, clock_epoch: int) -> bool:
+    """Say whether an entry claims an epoch that a node's clock is not near yet; it is not kept then. Spec: [FEED-10]."""
+    return entry.epoch > clock_epoch + EPOCHS_AHEAD_MAX
 
 
 def encode_entry(entry: Entry, signature: bytes) -> bytes:

@@ -75,7 +75,7 @@ def preferences(element: Shape) -> Shape:
     def check(value: Any) -> None:
         sequence(element, at_least=0, at_most=8)(value)
         if len(set(value)) != len(value):
-            raise RefusedError("CBOR-4", "expected no duplicates in a list by preference")
+            raise RefusedError("CBOR-5", "expected no duplicates in a list by preference")
 
     return check
 

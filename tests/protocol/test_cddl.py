@@ -1,0 +1,94 @@
+"""`protocol/orrange.cddl` says for machines what 01-types.md says, and no more. Spec: [CBOR-1..4]."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol.reference import wire
+from protocol.reference.cbor import RefusedError, encode
+from tests.protocol.cddl import Cddl
+
+SCHEMA = Cddl((Path(__file__).resolve().parents[2] / "protocol" / "orrange.cddl").read_text("utf-8"))
+READERS = {
+    "entry": wire.read_entry,
+    "item": wire.read_item,
+    "batch": wire.read_batch,
+    "ticket-frame": wire.read_ticket_frame,
+    "sync-frame": wire.read_sync_frame,
+}
+DIGEST, ADDRESS, SIGNATURE = bytes(32), bytes(20), bytes(65)
+ORDER: list[Any] = [DIGEST, ADDRESS, ADDRESS, 0, 1, 0, 5, 6, 1, 0, False, 0, [3, 1], [ADDRESS], 0]
+BODY: list[Any] = [DIGEST, DIGEST, 5, 0, 1, 0, 1, 9, 10, 0, 0, 0, ADDRESS, 0, DIGEST]
+ITEMS: list[list[Any]] = [
+    [1, ADDRESS, ADDRESS, bytes(38), DIGEST, SIGNATURE, bytes(64)],
+    [2, ORDER, SIGNATURE],
+    [3, DIGEST],
+    [4, BODY, SIGNATURE, 9, SIGNATURE],
+    [5, BODY, SIGNATURE, SIGNATURE],
+]
+ENTRY: list[Any] = [ADDRESS, ADDRESS, DIGEST, 0, DIGEST, 7, DIGEST, SIGNATURE, [encode(item) for item in ITEMS]]
+MESSAGES: list[tuple[str, list[Any]]] = [
+    *(("item", item) for item in ITEMS),
+    ("entry", ENTRY),
+    ("batch", [1, [encode(ENTRY), encode(ENTRY)]]),
+    ("ticket-frame", [1, 4, BODY, DIGEST, [ADDRESS], True, [[DIGEST, 8]]]),
+    ("ticket-frame", [2, 4, DIGEST, [[DIGEST, 8]]]),
+    ("ticket-frame", [3, 4, DIGEST, 8, SIGNATURE]),
+    ("ticket-frame", [4, 4, encode(ITEMS[3])]),
+    ("ticket-frame", [5, 4, encode(ITEMS[4])]),
+    ("ticket-frame", [6, 4, 5]),
+    ("sync-frame", [1, 31337, ADDRESS, [DIGEST]]),
+    ("sync-frame", [2, 4, DIGEST, [[ADDRESS, 3, DIGEST]]]),
+    ("sync-frame", [3, 4, DIGEST, ADDRESS, 0, 9]),
+    ("sync-frame", [4, 4, False, [encode(ENTRY)]]),
+]
+NAMES = [f"{rule} {message[0] if type(message[0]) is int else ''}" for rule, message in MESSAGES]
+
+
+def refusal(rule: str, encoded: bytes) -> RefusedError | None:
+    """Why the reference does not read bytes as that message; None if it does."""
+    try:
+        READERS[rule](encoded)
+    except RefusedError as refused:
+        return refused
+    return None
+
+
+def variants(message: list[Any]) -> list[list[Any]]:
+    """A message with each field, at any depth, in turn of another type, one too long, one too far, or gone."""
+    found = [message[:-1], [*message, 0], [*message, b""]]
+    for at, field in enumerate(message):
+        spoilt: list[Any] = [True, b"", [], 2**64 - 1]
+        if type(field) is bytes:
+            spoilt = [field + b"\x00", field[:-1], 0, False]
+        elif type(field) is int:
+            spoilt = [field + 1, 2**64 - 1, 256, b"", 0, []]
+        elif type(field) is list:
+            spoilt = [*variants(field), field * 40, field * 100]
+        found += [[*message[:at], other, *message[at + 1 :]] for other in spoilt]
+    return found
+
+
+@pytest.mark.parametrize(("rule", "message"), MESSAGES, ids=NAMES)
+def test_schema_and_reference_read_the_same_messages(rule: str, message: list[Any]) -> None:
+    """Spoilt in any field, both refuse it; but order, repetition and sizes in bytes are not for CDDL to say."""
+    assert refusal(rule, encode(message)) is None
+    assert SCHEMA.matches(rule, encode(message))
+    for variant in variants(message):
+        encoded = encode(variant)
+        refused = refusal(rule, encoded)
+        is_beyond_cddl = refused is not None and (refused.rule == "CBOR-5" or "at most" in str(refused))
+        if not is_beyond_cddl:
+            assert SCHEMA.matches(rule, encoded) == (refused is None), variant
+
+
+def test_every_rule_of_the_schema_is_reached() -> None:
+    """The five messages and the reserved items are all there is."""
+    assert set(SCHEMA.rules) >= {*READERS, "message", "checkpoint", "decline-item"}
+
+
+@pytest.mark.parametrize("text", ["a = tstr", "a = uint .lt 5", "a = {}", "a = [? uint]", "a = #6.1(uint)"])
+def test_checker_refuses_cddl_that_it_does_not_know(text: str) -> None:
+    with pytest.raises((SyntaxError, KeyError)):
+        Cddl(text).matches("a", encode(1))

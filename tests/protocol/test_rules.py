@@ -1,0 +1,58 @@
+"""Every numbered rule of the spec is spelled out or held somewhere, by its name."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RULE = re.compile(r"^- \[([A-Z]+-\d+)\]", re.MULTILINE)
+MENTION = re.compile(r"\b([A-Z]{2,})-(\d+)(?:(?:\]?\.\.\[?|\.\.)(?:\1-)?(\d+))?\b")
+SOURCES = ("protocol/reference", "tests", "orrange_p2p", "contracts/src", "contracts/test")
+
+
+def spec_rules() -> dict[str, str]:
+    """Every rule id that the spec defines, with its chapter."""
+    chapters = sorted((ROOT / "protocol" / "spec").glob("*.md"))
+    return {rule: chapter.name for chapter in chapters for rule in RULE.findall(chapter.read_text("utf-8"))}
+
+
+def mentions(text: str) -> set[str]:
+    """The rule ids that a text names, ranges such as [MATCH-3..6] included."""
+    named: set[str] = set()
+    for family, first, last in MENTION.findall(text):
+        named.update(f"{family}-{number}" for number in range(int(first), int(last or first) + 1))
+    return named
+
+
+def named_in(folder: str) -> set[str]:
+    """The rule ids named in the sources under a folder."""
+    here = Path(__file__).resolve()
+    paths = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".sol") and path != here]
+    return set().union(*(mentions(path.read_text("utf-8")) for path in paths if "node_modules" not in path.parts))
+
+
+NAMED = {folder: named_in(folder) for folder in SOURCES}
+
+
+def test_mentions_reads_single_ids_and_ranges() -> None:
+    assert mentions("Spec: [MATCH-3..5], [TYPE-1].") == {"MATCH-3", "MATCH-4", "MATCH-5", "TYPE-1"}
+    assert mentions("[ORD-1..ORD-2] and [SYNC-4, SYNC-5]") == {"ORD-1", "ORD-2", "SYNC-4", "SYNC-5"}
+    assert mentions("SHA-256") == {"SHA-256"}
+
+
+def test_no_rule_id_is_defined_twice() -> None:
+    chapters = (ROOT / "protocol" / "spec").glob("*.md")
+    rules = [rule for chapter in chapters for rule in RULE.findall(chapter.read_text("utf-8"))]
+    assert len(rules) == len(set(rules)) > 50
+
+
+@pytest.mark.parametrize("rule", sorted(spec_rules()))
+def test_rule_is_named_in_the_reference_the_program_or_a_test(rule: str) -> None:
+    assert any(rule in named for named in NAMED.values()), f"{rule} of {spec_rules()[rule]} is named nowhere"
+
+
+def test_sources_name_no_rule_that_the_spec_does_not_have() -> None:
+    families = {rule.split("-")[0] for rule in spec_rules()}
+    named = {rule for folder in SOURCES for rule in NAMED[folder] if rule.split("-")[0] in families}
+    assert named - set(spec_rules()) == set()
