@@ -1,1 +1,1 @@
-"""The chain shell: two chains behind one interface, contracts, transactions in nonce order, and the facts of each block."""
+"""The chain shell: two chains behind one interface, our contracts, transactions in nonce order, and blocks as facts."""

@@ -71,13 +71,13 @@ async def run_anvil(
         port: where it listens; a free one if None.
 
     Raises:
-        ConfigError: anvil is not there, or ends at once (a used port, for example).
+        ConfigError: anvil is not there, or `port` is in use, or it ends at once.
         ChainUnavailable: it does not answer in time.
     """
     binary = find_anvil()
     attempts = _PORT_ATTEMPTS if port is None else 1
     for attempt in range(1, attempts + 1):
-        chosen = _free_port() if port is None else port
+        chosen = _free_port() if port is None else _checked_port(port)
         command = [str(binary), "--host", "127.0.0.1", "--port", str(chosen), "--chain-id", str(chain_id)]
         command += ["--block-time", str(block_time_s), "--silent", "--accounts", "1"]
         if genesis_time_s is not None:
@@ -87,23 +87,25 @@ async def run_anvil(
         )
         try:
             url = f"http://127.0.0.1:{chosen}"
-            if not await _wait_answer(process, url, balances_wei):
+            if not await _wait_answer(process, url, chain_id, balances_wei):
                 if attempt < attempts:
                     continue
-                raise ConfigError(f"anvil ended at once; expected port {chosen} to be free: see `{' '.join(command)}`")
+                raise ConfigError(f"anvil ended at once with code {process.returncode}; try `{' '.join(command)}`")
             yield RunningAnvil(url=url, pid=process.pid, chain_id=chain_id)
             return
         finally:
             await _end(process)
 
 
-async def _wait_answer(process: trio.Process, url: str, balances_wei: Mapping[Address, int]) -> bool:
-    """Wait until anvil answers, then fund the accounts; False if it ended instead."""
+async def _wait_answer(process: trio.Process, url: str, chain_id: int, balances_wei: Mapping[Address, int]) -> bool:
+    """Wait until anvil answers, then fund the accounts; False if it ended instead, or another program answers."""
     chain = JsonRpcChain(url)
     try:
         with trio.move_on_after(_START_S):
             while process.poll() is None:
                 try:
+                    if await chain.chain_id() != chain_id:
+                        return False
                     for address, balance_wei in balances_wei.items():
                         await chain.set_development_balance(address, balance_wei)
                 except ChainUnavailable:
@@ -126,6 +128,17 @@ async def _end(process: trio.Process) -> None:
         if process.poll() is None:
             process.kill()
             await process.wait()
+
+
+def _checked_port(port: int) -> int:
+    with socket.socket() as probe:
+        # As servers do: a port that only lingers after its last owner is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(f"expected port {port} to be free, was in use; choose another port") from error
+    return port
 
 
 def _free_port() -> int:

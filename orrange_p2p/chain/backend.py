@@ -17,7 +17,7 @@ DEVELOPMENT_CHAIN_ID = 31337
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRef:
-    """A block's place in the chain. `time_s` is unix seconds and never falls (real chains grow it, anvil may repeat it)."""
+    """A block's place in the chain. `time_s` is unix seconds and never falls (anvil repeats it at times)."""
 
     number: int
     hash: Digest

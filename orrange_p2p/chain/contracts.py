@@ -5,6 +5,8 @@ Spec: protocol/spec/01-types.md (skip reasons), protocol/eip712.json (fields and
 
 from collections.abc import Sequence
 
+from eth_abi.exceptions import DecodingError
+
 from orrange_p2p.chain.abi import ContractInterface, Event, decode_revert, load_contract
 from orrange_p2p.chain.backend import Log
 from orrange_p2p.core.facts import (
@@ -26,6 +28,7 @@ from orrange_p2p.core.types import (
     Ticket,
     TicketDigest,
 )
+from orrange_p2p.errors import ChainUnavailable
 
 SKIP_REASONS = {
     1: "signature",
@@ -152,13 +155,28 @@ class FactDecoder:
         self._vault = vault
         self._requested: dict[tuple[Address, MarketId, Address], int] = {}
 
-    def decode(self, log: Log) -> Fact | None:
-        """The fact in `log`, or None if it says nothing that the core needs."""
-        if log.address == self._vault:
-            event = vault_contract().decode_event(log)
-            return None if event is None else self._vault_fact(event)
-        event = settlement_contract().decode_event(log)
-        return None if event is None else _settlement_fact(event)
+    def decode(self, logs: Sequence[Log]) -> list[tuple[Log, Fact]]:
+        """The facts in `logs`, in order, each with its log; logs that say nothing that the core needs are left out.
+
+        Raises:
+            ChainUnavailable: a log is malformed; nothing was taken in then.
+        """
+        events = [(log, self._event(log)) for log in logs]
+        facts = [(log, self._fact(log, event)) for log, event in events if event is not None]
+        return [(log, fact) for log, fact in facts if fact is not None]
+
+    def _event(self, log: Log) -> Event | None:
+        contract = vault_contract() if log.address == self._vault else settlement_contract()
+        try:
+            return contract.decode_event(log)
+        except (DecodingError, ValueError) as error:
+            raise ChainUnavailable(
+                f"expected an event of {contract.name} at log {log.index} of block {log.block_number}, was unreadable; "
+                "check that the chain's URL is right"
+            ) from error
+
+    def _fact(self, log: Log, event: Event) -> Fact | None:
+        return self._vault_fact(event) if log.address == self._vault else _settlement_fact(event)
 
     def _vault_fact(self, event: Event) -> Fact | None:
         fields = event.fields

@@ -77,8 +77,8 @@ async def deploy(
     addresses = tuple(receipt.contract for receipt in receipts)
     if addresses != (vault, settlement):
         raise ConfigError(
-            f"expected the contracts at 0x{vault.hex()} and 0x{settlement.hex()}, was elsewhere: another transaction of "
-            f"0x{lane.address.hex()} came between; deploy again from an account that nothing else uses"
+            f"expected the contracts at 0x{vault.hex()} and 0x{settlement.hex()}, was elsewhere: another transaction "
+            f"of 0x{lane.address.hex()} came between; deploy again from an account that nothing else uses"
         )
     return Deployment(
         chain_id=await lane.backend.chain_id(),

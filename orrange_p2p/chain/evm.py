@@ -12,10 +12,10 @@ from eth.abc import BlockHeaderAPI, ComputationAPI, ReceiptAPI, SignedTransactio
 from eth.chains.base import Chain
 from eth.db.atomic import AtomicDB
 from eth.exceptions import HeaderNotFound, VMError
+from eth.typing import AccountDetails, HeaderParams
 from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_keys.exceptions import BadSignature
-from eth.typing import AccountDetails, HeaderParams
 from eth_typing import Address as EvmAddress
 from eth_typing import BlockNumber
 from eth_utils.exceptions import ValidationError

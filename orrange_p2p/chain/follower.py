@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import trio
 
-from orrange_p2p.chain.backend import Backend, BlockRef, ChainReorganised, Log
+from orrange_p2p.chain.backend import Backend, BlockRef, ChainReorganised
 from orrange_p2p.chain.contracts import FactDecoder
 from orrange_p2p.chain.deployment import Deployment
-from orrange_p2p.core.facts import BlockFacts
+from orrange_p2p.core.facts import BlockFacts, Fact
 from orrange_p2p.core.types import Digest
 from orrange_p2p.errors import ChainUnavailable
 
@@ -65,7 +65,7 @@ class Follower:
         self._counts = {"blocks": 0, "facts": 0, "interruptions": 0, "is_reachable": 1}
 
     def statistics(self) -> dict[str, int | str]:
-        """Blocks and facts delivered, newest block known, interruptions so far, whether the chain answers, and why not."""
+        """Blocks and facts delivered, the newest block known, interruptions, whether the chain answers, and why not."""
         return {
             **self._counts,
             "next_block": self._next,
@@ -107,11 +107,11 @@ class Follower:
             pause_s = min(2 * pause_s, self._backoff_max_s)
 
     async def _warm_up(self) -> None:
-        """Show the decoder what came before the start; see `FactDecoder`."""
+        """Show the decoder what came before the start (see `FactDecoder`), on the chain that was read before."""
+        await self._check_delivered()
         while self._warm_next < self._next:
             last = min(self._next - 1, self._warm_next + _WARM_UP_BLOCKS - 1)
-            for log in await self._backend.logs(self._warm_next, last, self._decoder.addresses):
-                self._decoder.decode(log)
+            self._decoder.decode(await self._backend.logs(self._warm_next, last, self._decoder.addresses))
             self._warm_next = last + 1
 
     async def _next_page(self) -> list[BlockFacts]:
@@ -123,38 +123,51 @@ class Follower:
         self._check_continuity(first, refs)
         logs = await self._backend.logs(first, refs[-1].number, self._decoder.addresses)
         hashes = {ref.number: ref.hash for ref in refs}
-        by_block: dict[int, list[Log]] = {}
         for log in logs:
             if hashes.get(log.block_number) != log.block_hash:
                 raise ChainUnavailable(f"the chain changed block {log.block_number} while it was being read")
-            by_block.setdefault(log.block_number, []).append(log)
-        page = [self._decode(ref, by_block.get(ref.number, [])) for ref in refs]
+        facts: dict[int, list[Fact]] = {}
+        for log, fact in self._decoder.decode(logs):
+            facts.setdefault(log.block_number, []).append(fact)
         for ref in refs:
             self._hashes[ref.number] = ref.hash
         while len(self._hashes) > _REMEMBERED_BLOCKS:
             self._hashes.popitem(last=False)
         self._next = refs[-1].number + 1
-        return page
-
-    def _decode(self, ref: BlockRef, logs: list[Log]) -> BlockFacts:
-        facts = tuple(fact for fact in map(self._decoder.decode, logs) if fact is not None)
-        self._counts["blocks"] += 1
-        self._counts["facts"] += len(facts)
-        return BlockFacts(number=ref.number, hash=ref.hash, parent_hash=ref.parent_hash, time_s=ref.time_s, facts=facts)
+        self._counts["blocks"] += len(refs)
+        self._counts["facts"] += sum(map(len, facts.values()))
+        return [
+            BlockFacts(
+                number=ref.number,
+                hash=ref.hash,
+                parent_hash=ref.parent_hash,
+                time_s=ref.time_s,
+                facts=tuple(facts.get(ref.number, ())),
+            )
+            for ref in refs
+        ]
 
     async def _wait_head(self) -> BlockRef:
         """Wait for a block to deliver; after each silence make sure that the delivered ones still stand."""
         while True:
             with trio.move_on_after(_SILENCE_S):
                 return await self._backend.wait_head_above(self._next - 1)
-            head = await self._backend.head()
-            if head.number in self._hashes and head.hash != self._hashes[head.number]:
-                raise _reorganised(head.number, self._hashes[head.number], head.hash)
-            if self._hashes and head.number < min(self._hashes):
-                raise ChainReorganised(
-                    f"the chain was reorganised: expected block {max(self._hashes)} or above, was {head.number}; it was "
-                    "started anew or another one answers. Settlement stops; restart the node against the right chain"
-                )
+            await self._check_delivered()
+
+    async def _check_delivered(self) -> None:
+        """Make sure that the newest delivered block that the chain reaches is still part of it."""
+        if not self._hashes:
+            return
+        head = await self._backend.head()
+        number = min(head.number, max(self._hashes))
+        if number not in self._hashes:
+            raise ChainUnavailable(
+                f"the chain ends at block {head.number}, far below block {max(self._hashes)} that was read before; "
+                "wait until it is synced, or check that it was not started anew"
+            )
+        for ref in await self._backend.blocks(number, number):
+            if ref.hash != self._hashes[number]:
+                raise _reorganised(number, self._hashes[number], ref.hash)
 
     def _check_continuity(self, first: int, refs: tuple[BlockRef, ...]) -> None:
         if not refs:

@@ -7,8 +7,6 @@ everybody; then every owner approves, deposits, allocates and authorises with co
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import trio
-
 from orrange_p2p.chain.account import DigestSigner
 from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.contracts import token_contract, vault_contract
@@ -113,14 +111,16 @@ async def fund_owners(
             given.append(await faucet.send(token, token_contract().encode_call("mint", address, amount), gas=_MINT_GAS))
     for transaction in given:
         await faucet.wait(transaction)
-    async with trio.open_nursery() as nursery:
-        for owner in owners:
-            nursery.start_soon(_prepare_owner, backend, deployment, owner)
+    under_way = [await _send_all(TransactionLane(backend, owner.signer), deployment, owner) for owner in owners]
+    for lane, sent in under_way:
+        for transaction in sent:
+            await lane.wait(transaction)
 
 
-async def _prepare_owner(backend: Backend, deployment: Deployment, owner: OwnerFunding) -> None:
-    """All of one owner's transactions, sent in one go and then waited for."""
-    lane = TransactionLane(backend, owner.signer)
+async def _send_all(
+    lane: TransactionLane, deployment: Deployment, owner: OwnerFunding
+) -> tuple[TransactionLane, list[SentTransaction]]:
+    """Send all of one owner's transactions, with consecutive nonces."""
     vault, vault_abi = deployment.vault, vault_contract()
     calls: list[tuple[Address, bytes, int]] = []
     for token, amount in owner.totals().items():
@@ -132,6 +132,4 @@ async def _prepare_owner(backend: Backend, deployment: Deployment, owner: OwnerF
     for grant in owner.grants:
         payload = vault_abi.encode_call("authoriseSession", grant.session, int(grant.scope), grant.expiry_s)
         calls.append((vault, payload, _AUTHORISE_GAS))
-    sent = [await lane.send(to, payload, gas=gas) for to, payload, gas in calls]
-    for transaction in sent:
-        await lane.wait(transaction)
+    return lane, [await lane.send(to, payload, gas=gas) for to, payload, gas in calls]

@@ -28,6 +28,7 @@ _MAX_CONNECTIONS = 8
 _TRANSIENT_STATUS = (429, 500, 502, 503, 504)
 _DEFAULT_PRIORITY_FEE_WEI = 10**9
 _REVERT_CODE = 3
+_WITH_TRANSACTIONS = False
 _KNOWN_MESSAGES = ("already known", "already imported", "known transaction", "alreadyknown")
 _NONCE_MESSAGES = (
     "nonce too low",
@@ -50,7 +51,7 @@ class _RpcError(Exception):
 
 
 class _Body(httpx.AsyncByteStream):
-    """A request body in one piece, without httpx's async generator, which trio has to complain about when it is cancelled."""
+    """A request body in one piece: httpx's own is an async generator, which trio complains about when cancelled."""
 
     def __init__(self, content: bytes) -> None:
         self._pieces = [content]
@@ -123,7 +124,7 @@ class JsonRpcChain:
 
     async def head(self) -> BlockRef:
         """See `Backend`."""
-        block = _block(await self._ask("eth_getBlockByNumber", "latest", False))
+        block = _block(await self._ask("eth_getBlockByNumber", "latest", _WITH_TRANSACTIONS))
         if block is None:
             raise ChainUnavailable(f"the chain at {self.shown_url} has no block yet; wait until it is synced")
         return block
@@ -133,7 +134,9 @@ class JsonRpcChain:
         found: list[BlockRef] = []
         for start in range(first, last + 1, _BATCH_CALLS):
             numbers = range(start, min(last + 1, start + _BATCH_CALLS))
-            answers = await self._ask_many([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
+            answers = await self._ask_many(
+                [("eth_getBlockByNumber", [hex(number), _WITH_TRANSACTIONS]) for number in numbers]
+            )
             for answer in answers:
                 block = _block(answer)
                 if block is None:
@@ -204,8 +207,9 @@ class JsonRpcChain:
         if not base_fees:
             raise _unreadable("a base fee", history)
         base_fee_wei = _number(base_fees[-1])
-        rewards = history.get("reward")
-        reward_wei = _number(rewards[-1][0]) if rewards and rewards[-1] else 0
+        rewards = _list(history.get("reward") or [])
+        newest = _list(rewards[-1] or []) if rewards else []
+        reward_wei = _number(newest[0]) if newest else 0
         return Fees(base_fee_wei=base_fee_wei, priority_fee_wei=reward_wei or _DEFAULT_PRIORITY_FEE_WEI)
 
     async def send_raw(self, raw: bytes) -> Digest:
@@ -295,7 +299,8 @@ class JsonRpcChain:
                     f"expected JSON from {self.shown_url}, was something else; check its URL"
                 ) from error
         raise ChainUnavailable(
-            f"the chain at {self.shown_url} cannot be reached ({reason}); check that it is running and that the URL is right"
+            f"the chain at {self.shown_url} cannot be reached ({reason}); check that it "
+            "is running and that the URL is right"
         )
 
     def _fail(self, method: str, error: _RpcError) -> NoReturn:

@@ -1,6 +1,7 @@
 """A small funded world for chain tests: contracts, two tokens, owners with sessions, and properly signed trades."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -137,13 +138,13 @@ class World:
     def sign_order(self, order: Order, key: AccountKey) -> SignedOrder:
         """`order` signed by `key` with eth-account; checks that our own digest agrees."""
         digest, signature = sign_typed(key, self.deployment.domain, "Order", order_message(order))
-        assert digest == Digests(self.deployment.domain).order(order)
+        assert digest == Digest(Digests(self.deployment.domain).order(order))
         return SignedOrder(order=order, signature=signature)
 
     def sign_ticket(self, ticket: Ticket, key: AccountKey) -> tuple[TicketDigest, Signature]:
         """`ticket` signed by `key` with eth-account; checks that our own digest agrees."""
         digest, signature = sign_typed(key, self.deployment.domain, "Ticket", ticket_message(ticket))
-        assert digest == Digests(self.deployment.domain).ticket(ticket)
+        assert digest == Digest(Digests(self.deployment.domain).ticket(ticket))
         return TicketDigest(digest), signature
 
     async def trade(
@@ -153,11 +154,11 @@ class World:
         price_ticks: int = 100,
         maker: int = 0,
         taker: int = 1,
-        maker_changes: dict[str, object] | None = None,
-        taker_changes: dict[str, object] | None = None,
-        ticket_changes: dict[str, object] | None = None,
+        maker_changes: Mapping[str, object] | None = None,
+        taker_changes: Mapping[str, object] | None = None,
+        ticket_changes: Mapping[str, object] | None = None,
     ) -> tuple[TicketDigest, SignedTrade]:
-        """A trade with every signature right: trader `maker` sells to trader `taker`; changes are made before signing."""
+        """A trade with every signature right: trader `maker` sells to trader `taker`; changes precede signing."""
         seller, buyer = self.traders[maker], self.traders[taker]
         sell = self.order(seller, Side.SELL, price_ticks=price_ticks, quantity_lots=lots)
         buy = self.order(buyer, Side.BUY, price_ticks=price_ticks, quantity_lots=lots)
@@ -173,7 +174,7 @@ class World:
         buyer: Trader,
         lots: int,
         price_ticks: int,
-        ticket_changes: dict[str, object] | None = None,
+        ticket_changes: Mapping[str, object] | None = None,
     ) -> tuple[TicketDigest, SignedTrade]:
         """A ticket between two orders, signed by both sessions."""
         digests = Digests(self.deployment.domain)
@@ -246,9 +247,7 @@ async def build_world(
         for trader in people
     ]
     await fund_owners(backend, deployment, lane, fundings)
-    return World(
-        backend=backend, lane=lane, deployment=deployment, market=market, market_id=market_id, traders=people
-    )
+    return World(backend=backend, lane=lane, deployment=deployment, market=market, market_id=market_id, traders=people)
 
 
 def order_message(order: Order) -> dict[str, object]:

@@ -18,6 +18,7 @@ from orrange_p2p.chain.embedded import EmbeddedChain
 from orrange_p2p.chain.rpc import JsonRpcChain, open_rpc
 from orrange_p2p.errors import ConfigError
 
+
 def anvil_or_skip() -> None:
     """Skip where anvil is not installed, but never in CI."""
     try:

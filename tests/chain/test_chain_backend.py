@@ -1,5 +1,7 @@
 """What any backend must do; each test runs on both."""
 
+from itertools import pairwise
+
 import pytest
 import trio
 from chain_under_test import ChainUnderTest
@@ -44,7 +46,7 @@ async def test_blocks_are_linked_and_their_time_never_falls(chain: ChainUnderTes
     blocks = await chain.backend.blocks(head.number - 3, head.number)
     assert [block.number for block in blocks] == list(range(head.number - 3, head.number + 1))
     assert blocks[-1] == head
-    for parent, child in zip(blocks, blocks[1:], strict=False):
+    for parent, child in pairwise(blocks):
         assert child.parent_hash == parent.hash
         assert child.time_s >= parent.time_s
 

@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 from chain_under_test import ChainUnderTest
 from chain_world import World, faucet_key, new_key
 
