@@ -38,6 +38,7 @@ class NetStatistics:
         streams_refused: Streams beyond what one peer may open.
         streams_failed: Streams whose peer never said which protocol they speak, or one we do not speak.
         dial_failures: Dials that failed.
+        handshakes_failed: Inbound connections that never became one: no handshake, a wrong one, or a peer refused.
         connections_refused: Connections refused: banned peer, unknown kind of key, or no room.
         connections_stalled: Connections closed because the peer stopped reading or answering.
         connections_flooded: Connections closed because the peer sent far more than its windows allow.
@@ -75,6 +76,7 @@ class NetStatistics:
     streams_refused: int = 0
     streams_failed: int = 0
     dial_failures: int = 0
+    handshakes_failed: int = 0
     connections_refused: int = 0
     connections_stalled: int = 0
     connections_flooded: int = 0
@@ -121,6 +123,7 @@ class Counters:
     streams_refused: int = 0
     streams_failed: int = 0
     dial_failures: int = 0
+    handshakes_failed: int = 0
     connections_refused: int = 0
     connections_stalled: int = 0
     connections_flooded: int = 0

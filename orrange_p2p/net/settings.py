@@ -30,6 +30,7 @@ class NetSettings:
         seen_messages: Message ids remembered to tell duplicates.
         max_connections: Connections in all.
         reserved_outbound: How many of them inbound connections may not take.
+        max_inbound_per_ip: Inbound connections from one IP address.
         max_streams_per_peer: Streams that one peer may have open towards us at once.
         unread_bytes: Bytes that one connection may have sent and nobody read; more than its windows grant in all.
         dial_timeout_s: Seconds for one dial, handshakes included.
@@ -57,6 +58,7 @@ class NetSettings:
     seen_messages: int = 200_000
     max_connections: int = 64
     reserved_outbound: int = 16
+    max_inbound_per_ip: int = 48
     max_streams_per_peer: int = 32
     unread_bytes: int = 16 * MIB
     dial_timeout_s: float = 5.0

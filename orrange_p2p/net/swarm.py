@@ -1,6 +1,7 @@
 """The swarm, tamed: who may connect, how many, and that closed connections give their place back."""
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -34,6 +35,8 @@ from orrange_p2p.net.muxer import YamuxOnly
 from orrange_p2p.net.scopes import shielded
 from orrange_p2p.net.scores import PeerScores
 from orrange_p2p.net.settings import NetSettings
+
+MAX_CONNECTIONS_PER_PEER = 2  # two that dial each other at once have two
 
 _log = structlog.get_logger(__name__)
 
@@ -82,21 +85,27 @@ class GuardedSwarm(Swarm):
         self._settings = settings
         self._scores = scores
         self._counters = counters
-        self._inbound = 0
+        self._inbound: Counter[str] = Counter()  # by IP address
 
     async def accept(self, stream: trio.SocketStream) -> None:
         """Serve one inbound TCP connection until it closes. Never raises on the peer's account."""
-        if self._inbound >= self._settings.max_connections - self._settings.reserved_outbound:
+        host = str(stream.socket.getpeername()[0]) if _is_open(stream) else ""
+        inbound = self._inbound.total()
+        allowed = self._settings.max_connections - self._settings.reserved_outbound
+        if not host or inbound >= allowed or self._inbound[host] >= self._settings.max_inbound_per_ip:
             self._counters.connections_refused += 1
             await stream.aclose()
             return
-        self._inbound += 1
+        self._inbound[host] += 1
         try:
             await self._handle_inbound_connection(TrioTCPStream(stream), next(iter(self.own_addrs())))
         except Exception as error:  # noqa: BLE001 - border to the library
+            self._counters.handshakes_failed += 1
             _log.info("inbound connection failed", error=repr(error))
         finally:
-            self._inbound -= 1
+            self._inbound[host] -= 1
+            if not self._inbound[host]:
+                del self._inbound[host]
             with trio.CancelScope(shield=True):
                 await stream.aclose()
 
@@ -118,14 +127,20 @@ class GuardedSwarm(Swarm):
         """Admit a connection whose handshake is done, or refuse it.
 
         Raises:
-            SwarmException: The peer is banned, its key is not Ed25519, it is ourselves, or there is no room.
+            SwarmException: The peer is banned, its key is not Ed25519, it is ourselves or connected twice already, or
+                there is no room.
         """
-        raw_id = muxed_conn.peer_id.to_bytes()
-        if not is_peer_id(raw_id) or self._scores.is_banned(PeerId(raw_id)) or muxed_conn.peer_id == self.self_id:
+        peer = muxed_conn.peer_id
+        if (
+            not is_peer_id(peer.to_bytes())
+            or self._scores.is_banned(PeerId(peer.to_bytes()))
+            or peer == self.self_id
+            or len(self.get_connections(peer)) >= MAX_CONNECTIONS_PER_PEER
+        ):
             self._counters.connections_refused += 1
             with shielded(1.0):
                 await muxed_conn.close()
-            raise SwarmException(f"peer {muxed_conn.peer_id} is not welcome")
+            raise SwarmException(f"peer {peer} is not welcome")
         return await super().add_conn(muxed_conn, direction)
 
     async def close_all(self, grace_s: float) -> None:
@@ -143,6 +158,15 @@ class GuardedSwarm(Swarm):
         with trio.move_on_after(grace_s):
             await muxed.event_closed.wait()
         await _quietly(muxed.secured_conn.close)
+
+
+def _is_open(stream: trio.SocketStream) -> bool:
+    """Whether the peer is still there; one that left before we looked has no address any more."""
+    try:
+        stream.socket.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 async def _quietly(act: Callable[[], Awaitable[None]]) -> None:

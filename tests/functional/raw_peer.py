@@ -9,6 +9,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
+from libp2p.stream_muxer.yamux.yamux import YamuxStream
 from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils.varint import encode_uvarint
 from multiaddr import Multiaddr
@@ -31,6 +32,7 @@ class RawPeer:
     def __init__(self, host: IHost, target: Network) -> None:
         self._host = host
         self._target = ID(target.peer_id)
+        self._address = target.addresses()[0]
         self.key = SigningKey(SEED)
         self.peer_id = PeerId(host.get_id().to_bytes())
 
@@ -38,9 +40,22 @@ class RawPeer:
         """Open a stream and leave it bare."""
         return await self._host.new_stream(self._target, [TProtocol(protocol)])
 
+    async def dial_again(self) -> None:
+        """Open one more connection to the same target."""
+        swarm = self._host.get_network()
+        assert isinstance(swarm, GuardedSwarm)
+        await swarm.dial_addr(Multiaddr(self._address), self._target)
+
     async def open_silent(self) -> INetStream:
         """Open a stream and do not even say which protocol it is for."""
         return await self._host.get_network().new_stream(self._target)
+
+    @staticmethod
+    def ignore_window(stream: INetStream) -> None:
+        """From now on send on it as if the peer had granted everything."""
+        muxed = getattr(stream, "muxed_stream", None)
+        assert isinstance(muxed, YamuxStream)
+        muxed.send_window = 2**40
 
     async def say(self, frame: bytes) -> INetStream:
         """Send bytes on a new gossip stream."""

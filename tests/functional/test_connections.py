@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import trio
+from libp2p.network.exceptions import SwarmException
+from raw_peer import raw_peer
 
 from orrange_p2p.core.types import PeerId
 from orrange_p2p.core.verdicts import Accept, Verdict
@@ -173,6 +175,49 @@ async def test_inbound_connections_are_bounded_and_outbound_ones_have_their_rese
         with pytest.raises(NetworkError, match="limit"):
             await alice.connect(late.addresses()[0])
     assert set(alice.connected_peers()) == {one.peer_id for one in (*guests, friend)}
+
+
+async def test_one_ip_address_cannot_take_every_place(start: Start) -> None:
+    alice = await start(NetSettings(max_inbound_per_ip=2))
+    guests = [await start() for _ in range(3)]
+    with trio.fail_after(10):
+        for one in guests[:2]:
+            await one.connect(alice.addresses()[0])
+        with pytest.raises(NetworkError, match="cannot reach"):
+            await guests[2].connect(alice.addresses()[0])
+        await guests[0].disconnect(alice.peer_id)
+        await wait_until(lambda: alice.connected_peers() == (guests[1].peer_id,))
+        await guests[2].connect(alice.addresses()[0])
+
+
+async def test_one_peer_cannot_take_every_place(start: Start) -> None:
+    alice = await start()
+    async with raw_peer(alice) as mallory:
+        await mallory.dial_again()
+        with trio.fail_after(5):
+            for count in (1, 2, 3):
+                with suppress(SwarmException):
+                    await mallory.dial_again()
+                await wait_until(lambda count=count: alice.statistics().connections_refused == count)  # type: ignore[misc]
+        assert alice.connected_peers() == (mallory.peer_id,)
+
+
+@pytest.mark.parametrize("words", [b"", b"GET / HTTP/1.1\r\n\r\n", bytes(5000), b"\x13/multistream/1.0.0\n"], ids=len)
+async def test_strangers_that_speak_no_libp2p_give_their_place_back(start: Start, words: bytes) -> None:
+    alice = await start(NetSettings(max_connections=3, reserved_outbound=1, dial_timeout_s=0.4))
+    bob = await start()
+    port = int(alice.addresses()[0].split("/")[4])
+    with trio.fail_after(10):
+        strangers = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(2)]
+        try:
+            for one in strangers:
+                await one.send_all(words)
+            await wait_until(lambda: alice.statistics().handshakes_failed == 2)
+            await bob.connect(alice.addresses()[0])
+        finally:
+            for one in strangers:
+                await one.aclose()
+    assert alice.connected_peers() == (bob.peer_id,)
 
 
 async def test_a_killed_peer_is_noticed_and_the_others_are_served(start: Start) -> None:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import trio
+from stock_peer import stock_gossip
 
 from orrange_p2p.core.types import PeerId
 from orrange_p2p.core.verdicts import Accept, Ignore, Verdict
@@ -122,3 +123,48 @@ async def test_a_topic_can_be_left_and_followed_again(start: Start) -> None:
 async def test_a_network_that_does_not_run_says_so() -> None:
     with pytest.raises(InternalError, match="not running"):
         Network(bytes(32)).addresses()
+
+
+async def test_one_can_publish_to_a_topic_without_following_it(start: Start) -> None:
+    alice, bob = await start(), await start()
+    inbox = await bob.subscribe(TOPIC, accept_all)
+    with trio.fail_after(LIMIT_S):
+        await alice.connect(bob.addresses()[0])
+        await alice.wait_topic_peers(TOPIC, 1)
+        assert await alice.publish(TOPIC, b"from outside") == 1
+        assert await take(inbox, 1) == [b"from outside"]
+
+
+async def test_peers_that_were_pruned_hear_of_messages_and_fetch_them(start: Start) -> None:
+    """In the library a pruned peer is told nothing for a minute."""
+    hub = await start(NetSettings(degree=1, heartbeat_s=0.2))
+    await hub.subscribe(TOPIC, accept_all)
+    leaves = [await start() for _ in range(6)]
+    inboxes = [await one.subscribe(TOPIC, accept_all) for one in leaves]
+    with trio.fail_after(LIMIT_S):
+        for one in leaves:
+            await one.connect(hub.addresses()[0])
+        await hub.wait_topic_peers(TOPIC, 6)
+        mesh = hub._running().router.mesh[TOPIC]  # the one way to know that it has pruned
+        while len(mesh) > 3:
+            await trio.sleep(0.01)
+        await leaves[0].publish(TOPIC, b"to all")
+        for inbox in inboxes[1:]:
+            assert await take(inbox, 1) == [b"to all"]
+
+
+async def test_a_peer_of_the_library_alone_hears_us_and_is_heard(start: Start) -> None:
+    alice = await start()
+    inbox = await alice.subscribe(TOPIC, accept_all)
+    async with stock_gossip() as stock:
+        with trio.fail_after(LIMIT_S):
+            await stock.connect(alice)
+            subscription = await stock.pubsub.subscribe(TOPIC)
+            await alice.wait_topic_peers(TOPIC, 1)
+            await alice.publish(TOPIC, b"ours")
+            heard = await subscription.get()
+            assert (heard.data, heard.from_id) == (b"ours", alice.peer_id)
+            await stock.pubsub.publish(TOPIC, b"theirs")
+            message = await inbox.receive()
+    assert (message.payload, message.author, message.source) == (b"theirs", stock.peer_id, stock.peer_id)
+    assert alice.statistics().invalid_messages == ()

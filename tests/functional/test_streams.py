@@ -8,7 +8,7 @@ from raw_peer import raw_peer
 
 from orrange_p2p.core.types import PeerId
 from orrange_p2p.errors import LocalProtocolError, NetworkError, RemoteProtocolError
-from orrange_p2p.net.framing import FramedStream
+from orrange_p2p.net.framing import STREAM_ERRORS, FramedStream
 from orrange_p2p.net.network import Network
 from orrange_p2p.net.settings import NetSettings
 
@@ -264,6 +264,26 @@ async def test_a_stream_whose_peer_goes_away_says_so(start: Start, server: Netwo
             await stream.receive()
         await stream.reset()
         await stream.close()
+
+
+async def test_a_peer_that_overruns_its_windows_is_cut_off(start: Start) -> None:
+    server, client = await start(NetSettings(unread_bytes=1024 * 1024)), await start()
+    server.set_stream_handler(ECHO, echo)
+
+    async def lazy(stream: FramedStream) -> None:
+        await trio.sleep_forever()
+
+    server.set_stream_handler("/test/lazy/1", lazy)
+    await client.connect(server.addresses()[0])
+    async with raw_peer(server) as mallory:
+        stream = await mallory.open("/test/lazy/1")
+        mallory.ignore_window(stream)
+        with pytest.raises(STREAM_ERRORS), trio.fail_after(5):
+            while True:
+                await stream.write(bytes(60_000))
+        await wait_until(lambda: server.connected_peers() == (client.peer_id,))
+    assert server.statistics().connections_flooded == 1
+    await assert_served(client, server.peer_id)
 
 
 async def test_a_slow_reader_holds_up_its_sender_and_nobody_else(server: Network, client: Network) -> None:
