@@ -362,6 +362,18 @@ class Node:
             raise InternalError(f"the fund block of epoch {epoch} is not known yet")
         return compute_book(state.feeds, self.kernel.ledger, epoch, block)
 
+    def addresses(self) -> list[str]:
+        """Multiaddrs to reach this node at."""
+        return self._parts.network.addresses()
+
+    def connected_peers(self) -> tuple[PeerId, ...]:
+        """Peers with a live connection."""
+        return self._parts.network.connected_peers()
+
+    def gossip_drops(self) -> int:
+        """Honest gossip messages lost here so far."""
+        return self._parts.network.statistics().gossip_drops
+
     def statistics(self) -> Mapping[str, object]:
         """Counters of the kernel and of every shell."""
         return {

@@ -1,0 +1,1 @@
+"""Programs that start whole nodes: one node, the demo, the devnet."""

@@ -1,0 +1,111 @@
+"""What a run came to: figures from every node's own state and from the chain.
+
+Nothing here is assumed: books are recomputed by each node, tickets are compared set against set, and value is read
+back from the contracts.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from orrange_p2p.core.events import Note
+from orrange_p2p.core.presets import Preset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Percentiles in whole milliseconds; None where nothing was measured."""
+
+    p50: int | None
+    p99: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The figures of a demo or devnet run."""
+
+    peers: int
+    orders: int
+    cancels: int
+    refused: int
+    skipped: int
+    entries: int
+    tickets: int
+    by_path: Mapping[str, int]
+    settled: int
+    unsettled: int
+    books_equal: bool
+    tickets_equal: bool
+    value_conserved: bool
+    order_to_ticket_ms: Latency
+    ticket_to_chain_ms: Latency
+    gossip_drops: int
+    duration_s: int
+    preset: Preset
+    book_digest: str
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every node agrees, everything settled and no value was made or lost."""
+        return self.books_equal and self.tickets_equal and self.value_conserved and self.unsettled == 0
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values, for `--json`."""
+        return asdict(self)
+
+    def summary(self) -> str:
+        """One line for a person."""
+        if not self.is_good:
+            faults = [
+                fault
+                for is_wrong, fault in (
+                    (not self.books_equal, "the peers' books differ"),
+                    (not self.tickets_equal, "the peers' tickets differ"),
+                    (not self.value_conserved, "balances on the chain do not add up"),
+                    (self.unsettled > 0, f"{self.unsettled} trades did not settle"),
+                )
+                if is_wrong
+            ]
+            return "Something is wrong: " + ", ".join(faults) + "."
+        return (
+            f"{self.peers} peers agreed on one book: {self.orders} orders became {self.tickets} trades, all settled on "
+            f"the chain, no value made or lost ({self.duration_s} s)."
+        )
+
+
+class Measurements:
+    """Listens to the notes of all nodes of a run."""
+
+    def __init__(self) -> None:
+        self.by_path: Counter[str] = Counter()
+        self.order_to_ticket_ms: list[int] = []
+        self.ticket_to_chain_ms: dict[str, int] = {}
+        self.tickets = 0
+
+    def hear(self, note: Note, _now_ms: int) -> None:
+        """Take in one note of any node."""
+        details = dict(note.details)
+        if note.name == "ticket_as_maker":
+            self.tickets += 1
+            self.by_path[str(details["path"] or "unknown")] += 1
+        elif note.name == "ticket_as_taker" and "order_to_ticket_ms" in details:
+            self.order_to_ticket_ms.append(int(details["order_to_ticket_ms"]))
+        elif note.name == "settled":
+            ticket, after_ms = str(details["ticket"]), int(details["after_ms"])
+            self.ticket_to_chain_ms[ticket] = max(after_ms, self.ticket_to_chain_ms.get(ticket, 0))
+
+    def paths(self) -> dict[str, int]:
+        """Tickets by the way they were agreed."""
+        return {path: self.by_path.get(path, 0) for path in ("equal", "reconciled", "fallback")}
+
+
+def measure_latency(samples_ms: Sequence[int]) -> Latency:
+    """Nearest-rank percentiles."""
+    if not samples_ms:
+        return Latency(p50=None, p99=None)
+    ordered = sorted(samples_ms)
+    return Latency(p50=_rank(ordered, 50), p99=_rank(ordered, 99))
+
+
+def _rank(ordered: Sequence[int], percent: int) -> int:
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
