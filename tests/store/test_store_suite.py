@@ -12,6 +12,8 @@ from orrange_p2p.core.facts import BlockFacts, FundsChanged, TradeSkipped
 from orrange_p2p.core.types import Address, MarketId, TicketDigest
 from orrange_p2p.errors import InternalError, StoreError
 from orrange_p2p.store.interface import EntryRecord, Mark, Store, StoreBatch, StoreCounts, TradeRecord
+from orrange_p2p.store.records import encode_batch, secret_row
+from orrange_p2p.store.tables import RecordStore
 
 Opener = Callable[..., Store]
 
@@ -195,6 +197,20 @@ def test_a_bad_record_stops_the_whole_batch(store: Store) -> None:
     assert store.counts().entries == 0
 
 
+def test_a_transaction_that_fails_half_way_leaves_nothing(open_store: Callable[..., RecordStore]) -> None:
+    with open_store() as store:
+        store.put_secret("session", b"k" * 32)
+        store.commit(StoreBatch(blocks=(make_block(1), make_block(2)), marks=(Mark(name=b"epoch", value=b"1"),)))
+        batch = StoreBatch(
+            entries=(make_entry(0),), blocks=(make_block(1, fork=b"b"),), marks=(Mark(name=b"epoch", value=b"2"),)
+        )
+        with pytest.raises(StoreError, match="expected a new name for a secret"):
+            store._write([*encode_batch(batch), secret_row("session", b"other")])
+        assert list(store.entries(MARKET)) == []
+        assert list(store.blocks()) == [make_block(1), make_block(2)]
+        assert store.mark(b"epoch") == b"1"
+
+
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
@@ -261,10 +277,10 @@ def test_statistics_count_what_was_done(store: Store) -> None:
     assert after.waiting == 0
 
 
-def test_threads_may_read_and_write_at_once(store: Store) -> None:
+def test_threads_may_read_and_write_at_once_while_the_map_grows(store: Store) -> None:
     def write(session: bytes) -> None:
         for seq in range(50):
-            store.commit(StoreBatch(entries=(make_entry(seq, session=session * 20, encoded=bytes(10_000)),)))
+            store.commit(StoreBatch(entries=(make_entry(seq, session=session * 20, encoded=bytes(150_000)),)))
 
     writers = [threading.Thread(target=write, args=(session,)) for session in (b"a", b"b")]
     for writer in writers:
