@@ -52,8 +52,9 @@ from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import Address, Epoch, MarketId, OrderId, PeerId, Side, SignedTrade, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import InternalError, NetworkError, OrderError, StoreError
+from orrange_p2p.net.addresses import parse_address
 from orrange_p2p.net.entry_gossip import EntryGossip
-from orrange_p2p.net.network import Network, parse_address
+from orrange_p2p.net.network import Network
 from orrange_p2p.net.sync import SyncService
 from orrange_p2p.net.ticket_streams import TicketStreams
 from orrange_p2p.store.interface import EntryRecord, Mark, Store, StoreBatch, TradeRecord

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from trio import TaskStatus
 
 from orrange_p2p.errors import ConfigError, OrderError, OrrangeError
 
@@ -32,7 +33,7 @@ class ControlServer:
         self._methods = dict(methods)
         self._limit = trio.CapacityLimiter(MAX_CLIENTS)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled.
 
         Raises:

@@ -1,0 +1,223 @@
+"""What a running node answers on its control socket."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from orrange_p2p.api.control import Method, Params
+from orrange_p2p.config import MarketConfig, NetworkConfig
+from orrange_p2p.core.market_kernel import MarketKernel
+from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.ranges import total
+from orrange_p2p.core.types import Epoch, OrderId, Side, TimeInForce
+from orrange_p2p.errors import ConfigError, OrderError
+from orrange_p2p.net.addresses import peer_text
+from orrange_p2p.node import Node
+
+MAX_ROWS = 10_000
+
+Choice = TypeVar("Choice", Side, TimeInForce)
+
+
+def control_methods(node: Node, network: NetworkConfig) -> dict[str, Method]:
+    """The methods of a node, by name. Each takes and gives JSON values; amounts are integers in ticks and lots."""
+    owner = _Owner(node, network)
+    return {
+        "order.place": owner.place,
+        "order.cancel": owner.cancel,
+        "order.list": owner.orders,
+        "book": owner.book,
+        "book.digest": owner.digest,
+        "trades": owner.trades,
+        "status": owner.status,
+    }
+
+
+class _Owner:
+    """Answers one owner's questions about one node."""
+
+    def __init__(self, node: Node, network: NetworkConfig) -> None:
+        self._node = node
+        self._network = network
+
+    def _market(self, params: Params) -> tuple[MarketConfig, MarketRules, MarketKernel]:
+        config, rules = self._network.find_market(params.get("market"))
+        return config, rules, self._node.kernel.markets[rules.market_id]
+
+    async def place(self, params: Params) -> Mapping[str, Any]:
+        _, rules, _ = self._market(params)
+        order_id = await self._node.place_order(
+            rules.market_id,
+            _choice(params, "side", Side),
+            _integer(params, "price_ticks"),
+            _integer(params, "quantity_lots"),
+            tif=_choice(params, "tif", TimeInForce, default="GTC"),
+            expiry_s=_integer(params, "expiry_s", default=0),
+        )
+        return {"order_id": f"0x{order_id.hex()}"}
+
+    async def cancel(self, params: Params) -> Mapping[str, Any]:
+        _, rules, _ = self._market(params)
+        order_id = await self._node.cancel_order(rules.market_id, _order_id(params))
+        return {"order_id": f"0x{order_id.hex()}"}
+
+    async def orders(self, params: Params) -> Mapping[str, Any]:
+        """Own live orders as of the last window, and those placed since."""
+        config, _, state = self._market(params)
+        rows = []
+        session = state.desk.identity.session
+        feed = state.feeds.feed(session)
+        epoch = state.windows.current.epoch if state.windows.current else -1
+        for record in feed.orders.values() if feed is not None else ():
+            row = state.windows.keeper.order(record.order_id)
+            if row is None and record.claimed <= epoch:
+                continue
+            order = record.order
+            free = total(row.free) if row is not None else order.quantity_lots
+            rows.append(
+                {
+                    "order_id": f"0x{record.order_id.hex()}",
+                    "side": order.side.name.lower(),
+                    "price_ticks": order.price_ticks,
+                    "quantity_lots": order.quantity_lots,
+                    "free_lots": free,
+                    "tif": order.tif.name,
+                    "epoch": record.claimed,
+                    "is_matchable": row.is_matchable if row is not None else None,
+                }
+            )
+        return {"market": config.name, "orders": rows[:MAX_ROWS], "units": _units(config)}
+
+    async def book(self, params: Params) -> Mapping[str, Any]:
+        """Price levels of matchable orders as of the last window, best first."""
+        config, _, state = self._market(params)
+        depth = _integer(params, "depth", default=20)
+        book = state.windows.keeper.book()
+        sides: dict[str, list[dict[str, int]]] = {}
+        for side, name in ((Side.BUY, "bids"), (Side.SELL, "asks")):
+            levels: dict[int, list[int]] = {}
+            for row in book.orders if book is not None else ():
+                if row.order.side is side and row.is_matchable:
+                    levels.setdefault(row.order.price_ticks, []).append(total(row.free))
+            best_first = sorted(levels, reverse=side is Side.BUY)[:depth]
+            sides[name] = [
+                {"price_ticks": price, "lots": sum(levels[price]), "orders": len(levels[price])} for price in best_first
+            ]
+        return {
+            "market": config.name,
+            "epoch": book.epoch if book is not None else None,
+            "digest": book.digest().hex() if book is not None else None,
+            "units": _units(config),
+            **sides,
+        }
+
+    async def digest(self, params: Params) -> Mapping[str, Any]:
+        """The book digest as of an epoch (the last window's if none is named), and counts."""
+        _, rules, state = self._market(params)
+        current = state.windows.current
+        if current is None:
+            raise ConfigError("no window has opened yet: try again in a few seconds")
+        epoch = Epoch(_integer(params, "epoch", default=current.epoch))
+        if not 0 <= epoch <= current.epoch:
+            raise ConfigError(f"expected an epoch of 0 to {current.epoch}, was {epoch}")
+        book = self._node.book_at(rules.market_id, epoch)
+        return {
+            "epoch": epoch,
+            "block": book.block.number,
+            "digest": book.digest().hex(),
+            "orders": len(book.orders),
+            "entries": sum(head.next_seq for head in state.feeds.heads()),
+            "tickets": sorted(digest.hex() for digest in state.tickets),
+            "settled": sorted(fact.ticket.hex() for fact in self._node.kernel.ledger.settled_trades()),
+        }
+
+    async def trades(self, params: Params) -> Mapping[str, Any]:
+        """Tickets seen, newest epoch last, with what the chain says of them."""
+        config, _, state = self._market(params)
+        ledger = self._node.kernel.ledger
+        rows = []
+        holds = sorted(state.tickets.values(), key=lambda hold: (hold.ticket.epoch, hold.digest))
+        for hold in holds[-_integer(params, "limit", default=100) :]:
+            ticket = hold.ticket
+            block = ledger.settled_in(hold.digest)
+            is_own = any(state.desk.own_order(order) is not None for order in (ticket.maker_order, ticket.taker_order))
+            rows.append(
+                {
+                    "ticket": f"0x{hold.digest.hex()}",
+                    "epoch": ticket.epoch,
+                    "price_ticks": ticket.price_ticks,
+                    "lots": ticket.lots,
+                    "maker_order": f"0x{ticket.maker_order.hex()}",
+                    "taker_order": f"0x{ticket.taker_order.hex()}",
+                    "is_own": is_own,
+                    "settled_in_block": block,
+                }
+            )
+        return {"market": config.name, "trades": rows, "units": _units(config)}
+
+    async def status(self, params: Params) -> Mapping[str, Any]:
+        """How the node is."""
+        del params
+        node = self._node
+        last = node.kernel.ledger.last_block
+        return {
+            "peer_id": peer_text(node.peer_id),
+            "owner": f"0x{node.kernel.identity.owner.hex()}",
+            "session": f"0x{node.kernel.identity.session.hex()}",
+            "addresses": node.addresses(),
+            "peers": [peer_text(peer) for peer in node.connected_peers()],
+            "block": last.number if last is not None else None,
+            "why_not_signing": node.kernel.why_not_sign(),
+            "counters": dict(node.kernel.counters),
+            "gossip_drops": node.gossip_drops(),
+            "pending": {
+                config.name: _pending(node.kernel.markets[rules.market_id])
+                for config, rules in zip(self._network.markets, self._network.rules(), strict=True)
+            },
+        }
+
+
+def _pending(state: MarketKernel) -> dict[str, Any]:
+    window = state.windows.current
+    return {
+        "epoch": window.epoch if window is not None else None,
+        "entitled": len(window.pieces) if window is not None else 0,
+        "outbox": len(state.desk.outbox),
+        "exchanges": len(state.taker),
+        "unsettled": len(state.settling),
+        "heads": {f"0x{head.session.hex()}": head.next_seq for head in state.feeds.heads()},
+    }
+
+
+def _units(config: MarketConfig) -> dict[str, int]:
+    return {
+        "lot_size": config.lot_size,
+        "tick_size": config.tick_size,
+        "base_decimals": config.base_decimals,
+        "quote_decimals": config.quote_decimals,
+    }
+
+
+def _integer(params: Params, name: str, *, default: int | None = None) -> int:
+    value = params.get(name, default)
+    if type(value) is not int:
+        raise OrderError(name, value, "ORD-1", f"{name}: expected an integer, was {value!r}")
+    return value
+
+
+def _choice(params: Params, name: str, kind: type[Choice], *, default: str | None = None) -> Choice:
+    value = params.get(name, default)
+    known = {member.name.lower(): member for member in kind}
+    if not isinstance(value, str) or value.lower() not in known:
+        raise OrderError(name, value, "ORD-1", f"{name}: expected one of {', '.join(known)}, was {value!r}")
+    return known[value.lower()]
+
+
+def _order_id(params: Params) -> OrderId:
+    value = params.get("order_id", "")
+    try:
+        decoded = bytes.fromhex(str(value).removeprefix("0x"))
+    except ValueError:
+        decoded = b""
+    if len(decoded) != 32:
+        raise OrderError("order_id", value, "ORD-5", f"order_id: expected 0x and 64 hex digits, was {value!r}")
+    return OrderId(decoded)
