@@ -9,7 +9,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
-from libp2p.stream_muxer.yamux.yamux import YamuxStream
+from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
 from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils.varint import encode_uvarint
 from multiaddr import Multiaddr
@@ -45,6 +45,13 @@ class RawPeer:
         swarm = self._host.get_network()
         assert isinstance(swarm, GuardedSwarm)
         await swarm.dial_addr(Multiaddr(self._address), self._target)
+
+    async def spoil_connection(self, words: bytes) -> None:
+        """Send bytes below the streams, where only Yamux frames belong."""
+        for connection in self._host.get_network().get_connections(self._target):
+            muxed = connection.muxed_conn
+            assert isinstance(muxed, Yamux)
+            await muxed.secured_conn.write(words)
 
     async def open_silent(self) -> INetStream:
         """Open a stream and do not even say which protocol it is for."""
