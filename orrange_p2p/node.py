@@ -267,21 +267,21 @@ class Node:
             await self._gossip[action.market].publish(action.encoded)
         elif isinstance(action, SendTicketMessage):
             self._streams.send(action.peer, action.message)
-        elif isinstance(action, SyncWith):
-            if self._nursery is not None:
-                self._nursery.start_soon(self._sync.round, action.peer, action.market)
+        elif isinstance(action, SyncWith) and self._nursery is not None:
+            self._nursery.start_soon(self._sync.round, action.peer, action.market)
         elif isinstance(action, Settle):
             self._settler.enqueue(action.digest, action.trade)
-        elif isinstance(action, AcceptRequest | RefuseRequest):
-            waiting = self._requests.get(action.request)
-            if waiting is not None:
-                self._answers[action.request] = action
-                waiting.set()
+        elif isinstance(action, AcceptRequest | RefuseRequest) and action.request in self._requests:
+            self._answers[action.request] = action
+            self._requests[action.request].set()
         elif isinstance(action, Note):
-            if self._on_note is not None:
-                self._on_note(action, self._parts.clock_ms())
-            if action.name == "doubt":
-                _log.error("this node signs nothing more", **dict(action.details))
+            self._tell(action)
+
+    def _tell(self, note: Note) -> None:
+        if self._on_note is not None:
+            self._on_note(note, self._parts.clock_ms())
+        if note.name == "doubt":
+            _log.error("this node signs nothing more", **dict(note.details))
 
     # The owner's requests
 

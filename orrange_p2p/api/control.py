@@ -10,12 +10,14 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
-from trio import TaskStatus
 
 from orrange_p2p.errors import ConfigError, OrderError, OrrangeError
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus  # the stubs that libp2p brings along hide trio's own
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_CLIENTS = 32
@@ -33,7 +35,7 @@ class ControlServer:
         self._methods = dict(methods)
         self._limit = trio.CapacityLimiter(MAX_CLIENTS)
 
-    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: "TaskStatus[None]" = trio.TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled.
 
         Raises:
@@ -117,7 +119,7 @@ def _listen(path: Path) -> socket.socket:
     finally:
         os.umask(mask)
     listening.listen(MAX_CLIENTS)
-    listening.setblocking(False)
+    listening.settimeout(0)
     return listening
 
 
