@@ -4,6 +4,7 @@ Synchronous and not thread-safe: `embedded.EmbeddedChain` keeps all of it on one
 executed once. A transaction's block time is set before it runs (py-evm's own `mine_all(timestamp=...)` sets it after).
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -26,6 +27,11 @@ from orrange_p2p.chain.backend import BlockRef, CallReverted, Log, Receipt, Tran
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import ZERO_ADDRESS, Address, Digest
 from orrange_p2p.errors import ChainUnavailable
+
+_EVM_RECURSION = 10_240  # what py-evm itself asks for, 1,024 nested calls
+# py_ecc, which py-evm imports, raises the whole process's limit to 100,000; nested input elsewhere (JSON, say) would
+# then overflow the C stack and kill the process instead of raising RecursionError.
+sys.setrecursionlimit(min(sys.getrecursionlimit(), _EVM_RECURSION))
 
 _CALL_GAS = 25_000_000
 _TYPE_1559 = b"\x02"

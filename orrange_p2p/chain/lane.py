@@ -114,7 +114,11 @@ class TransactionLane:
         """
         seconds = self._deadline_s if deadline_s is None else deadline_s
         with trio.move_on_after(seconds):
-            receipt = await self._mined(sent)
+            try:
+                receipt = await self._mined(sent)
+            except TransactionRefused:
+                await self._doubt_nonce()
+                raise
             self._counts["mined"] += 1
             self._counts["gas_used"] += receipt.gas_used
             if receipt.is_success:
@@ -122,6 +126,7 @@ class TransactionLane:
             self._counts["reverted"] += 1
             raise EscrowReverted(await self._explain(sent, receipt))
         self._counts["late"] += 1
+        await self._doubt_nonce()
         raise ChainUnavailable(
             f"transaction 0x{sent.hash.hex()} (nonce {sent.nonce}) was not mined within {seconds} s; it may still be: "
             "check that the chain makes blocks"
@@ -150,6 +155,11 @@ class TransactionLane:
         self._next_nonce = nonce + 1
         self._counts["sent"] += 1
         return SentTransaction(hash=digest, nonce=nonce, to=to, payload=payload, value_wei=value_wei)
+
+    async def _doubt_nonce(self) -> None:
+        """A sent transaction may be lost, and its nonce free again: ask the chain before the next one."""
+        async with self._sending:
+            self._next_nonce = None
 
     async def _mined(self, sent: SentTransaction) -> Receipt:
         while True:

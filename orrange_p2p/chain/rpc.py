@@ -8,12 +8,23 @@ import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import httpx
 import trio
 
 from orrange_p2p.chain.backend import BlockRef, CallReverted, Fees, Log, Receipt, TransactionRefused
+from orrange_p2p.chain.rpc_answers import (
+    parse_json,
+    read_address,
+    read_block,
+    read_bytes,
+    read_digest,
+    read_field,
+    read_list,
+    read_log,
+    read_number,
+    unreadable,
+)
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import Address, Digest
 from orrange_p2p.errors import ChainUnavailable, ConfigError
@@ -25,6 +36,7 @@ _POLL_INTERVAL_S = 0.25
 _LOG_RANGE_BLOCKS = 1_000
 _BATCH_CALLS = 50
 _MAX_CONNECTIONS = 8
+_MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _TRANSIENT_STATUS = (429, 500, 502, 503, 504)
 _DEFAULT_PRIORITY_FEE_WEI = 10**9
 _REVERT_CODE = 3
@@ -95,11 +107,8 @@ class JsonRpcChain:
     """A `Backend` over JSON-RPC. Use `open_rpc`, or call `aclose` at the end."""
 
     def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S, poll_interval_s: float = _POLL_INTERVAL_S) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"expected a chain URL such as http://127.0.0.1:8545, was {url!r}")
         # Keys of hosted endpoints stand in the path or before the host: neither is ever shown.
-        self.shown_url = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        self.shown_url, host = _checked_url(url)
         self._url = url
         self._poll_interval_s = poll_interval_s
         self._requests = 0
@@ -107,7 +116,7 @@ class JsonRpcChain:
         self._client = httpx.AsyncClient(
             timeout=timeout_s,
             limits=httpx.Limits(max_connections=_MAX_CONNECTIONS),
-            trust_env=not _is_loopback(parts.hostname),
+            trust_env=not _is_loopback(host),
         )
 
     async def aclose(self) -> None:
@@ -120,11 +129,11 @@ class JsonRpcChain:
 
     async def chain_id(self) -> int:
         """See `Backend`."""
-        return _number(await self._ask("eth_chainId"))
+        return read_number(await self._ask("eth_chainId"))
 
     async def head(self) -> BlockRef:
         """See `Backend`."""
-        block = _block(await self._ask("eth_getBlockByNumber", "latest", _WITH_TRANSACTIONS))
+        block = read_block(await self._ask("eth_getBlockByNumber", "latest", _WITH_TRANSACTIONS))
         if block is None:
             raise ChainUnavailable(f"the chain at {self.shown_url} has no block yet; wait until it is synced")
         return block
@@ -138,7 +147,7 @@ class JsonRpcChain:
                 [("eth_getBlockByNumber", [hex(number), _WITH_TRANSACTIONS]) for number in numbers]
             )
             for answer in answers:
-                block = _block(answer)
+                block = read_block(answer)
                 if block is None:
                     return tuple(found)
                 found.append(block)
@@ -147,7 +156,7 @@ class JsonRpcChain:
     async def wait_head_above(self, number: int) -> BlockRef:
         """See `Backend`. Asks for the newest number at each poll interval."""
         while True:
-            if _number(await self._ask("eth_blockNumber")) > number:
+            if read_number(await self._ask("eth_blockNumber")) > number:
                 head = await self.head()
                 if head.number > number:
                     return head
@@ -162,7 +171,7 @@ class JsonRpcChain:
                 "toBlock": hex(min(last, start + _LOG_RANGE_BLOCKS - 1)),
                 "address": [_hex(address) for address in addresses],
             }
-            found += map(_log, _list(await self._ask("eth_getLogs", question)))
+            found += map(read_log, read_list(await self._ask("eth_getLogs", question)))
         return tuple(sorted(found, key=lambda log: (log.block_number, log.index)))
 
     async def call(
@@ -174,21 +183,21 @@ class JsonRpcChain:
             question["from"] = _hex(sender)
         place = "latest" if block_number is None else hex(block_number)
         try:
-            return _bytes(await self._ask_raw("eth_call", question, place))
+            return read_bytes(await self._ask_raw("eth_call", question, place))
         except _RpcError as error:
             self._fail_execution("eth_call", error)
 
     async def code(self, address: Address) -> bytes:
         """See `Backend`."""
-        return _bytes(await self._ask("eth_getCode", _hex(address), "latest"))
+        return read_bytes(await self._ask("eth_getCode", _hex(address), "latest"))
 
     async def balance_wei(self, address: Address) -> int:
         """See `Backend`."""
-        return _number(await self._ask("eth_getBalance", _hex(address), "latest"))
+        return read_number(await self._ask("eth_getBalance", _hex(address), "latest"))
 
     async def transaction_count(self, address: Address) -> int:
         """See `Backend`."""
-        return _number(await self._ask("eth_getTransactionCount", _hex(address), "pending"))
+        return read_number(await self._ask("eth_getTransactionCount", _hex(address), "pending"))
 
     async def estimate_gas(self, sender: Address, to: Address | None, payload: bytes, value_wei: int) -> int:
         """See `Backend`."""
@@ -196,27 +205,27 @@ class JsonRpcChain:
         if to is not None:
             question["to"] = _hex(to)
         try:
-            return _number(await self._ask_raw("eth_estimateGas", question))
+            return read_number(await self._ask_raw("eth_estimateGas", question))
         except _RpcError as error:
             self._fail_execution("eth_estimateGas", error)
 
     async def fees(self) -> Fees:
         """See `Backend`. The priority fee is the median of the newest block's, or 1 gwei if the chain says none."""
         history = await self._ask("eth_feeHistory", "0x1", "latest", [50])
-        base_fees = _list(_field(history, "baseFeePerGas"))
+        base_fees = read_list(read_field(history, "baseFeePerGas"))
         if not base_fees:
-            raise _unreadable("a base fee", history)
-        base_fee_wei = _number(base_fees[-1])
-        rewards = _list(history.get("reward") or [])
-        newest = _list(rewards[-1] or []) if rewards else []
-        reward_wei = _number(newest[0]) if newest else 0
+            raise unreadable("a base fee", history)
+        base_fee_wei = read_number(base_fees[-1])
+        rewards = read_list(history.get("reward") or [])
+        newest = read_list(rewards[-1] or []) if rewards else []
+        reward_wei = read_number(newest[0]) if newest else 0
         return Fees(base_fee_wei=base_fee_wei, priority_fee_wei=reward_wei or _DEFAULT_PRIORITY_FEE_WEI)
 
     async def send_raw(self, raw: bytes) -> Digest:
         """See `Backend`."""
         digest = keccak256(raw)
         try:
-            return Digest(_bytes(await self._ask_raw("eth_sendRawTransaction", _hex(raw))))
+            return read_digest(await self._ask_raw("eth_sendRawTransaction", _hex(raw)))
         except _RpcError as error:
             text = error.text.lower()
             if any(message in text for message in _KNOWN_MESSAGES):
@@ -234,14 +243,14 @@ class JsonRpcChain:
         answer = await self._ask("eth_getTransactionReceipt", _hex(transaction))
         if answer is None:
             return None
-        contract = _field(answer, "contractAddress")
+        contract = read_field(answer, "contractAddress")
         return Receipt(
             transaction=transaction,
-            block_number=_number(_field(answer, "blockNumber")),
-            is_success=_number(_field(answer, "status")) == 1,
-            gas_used=_number(_field(answer, "gasUsed")),
-            contract=None if contract is None else Address(_bytes(contract)),
-            logs=tuple(map(_log, _list(_field(answer, "logs")))),
+            block_number=read_number(read_field(answer, "blockNumber")),
+            is_success=read_number(read_field(answer, "status")) == 1,
+            gas_used=read_number(read_field(answer, "gasUsed")),
+            contract=None if contract is None else read_address(contract),
+            logs=tuple(map(read_log, read_list(read_field(answer, "logs")))),
         )
 
     async def set_development_balance(self, address: Address, balance_wei: int) -> None:
@@ -263,7 +272,8 @@ class JsonRpcChain:
         """Ask several questions in one request; answers in the order of the questions."""
         batch = [_question(index, method, parameters) for index, (method, parameters) in enumerate(questions)]
         answers = await self._post(batch)
-        by_id = {answer.get("id"): answer for answer in _list(answers) if isinstance(answer, dict)}
+        rows = [answer for answer in read_list(answers) if isinstance(answer, dict)]
+        by_id = {answer["id"]: answer for answer in rows if isinstance(answer.get("id"), int)}
         try:
             return [_result(by_id.get(index)) for index in range(len(batch))]
         except _RpcError as error:
@@ -281,10 +291,15 @@ class JsonRpcChain:
             try:
                 request = self._client.build_request("POST", self._url, json=question)
                 request.stream = _Body(request.content)
-                response = await self._client.send(request)
-            except httpx.TransportError as error:
+                response = await self._client.send(request, stream=True)
+                content = await _read_bounded(response)
+            except httpx.RequestError as error:
                 reason = str(error) or type(error).__name__
                 continue
+            if content is None:
+                raise ChainUnavailable(
+                    f"the chain at {self.shown_url} answered more than {_MAX_ANSWER_BYTES} bytes; check its URL"
+                )
             if response.status_code in _TRANSIENT_STATUS:
                 reason = f"HTTP status {response.status_code}"
                 continue
@@ -293,7 +308,7 @@ class JsonRpcChain:
                     f"the chain at {self.shown_url} answered HTTP status {response.status_code}; check its URL and key"
                 )
             try:
-                return response.json()
+                return parse_json(content)
             except ValueError as error:
                 raise ChainUnavailable(
                     f"expected JSON from {self.shown_url}, was something else; check its URL"
@@ -312,7 +327,23 @@ class JsonRpcChain:
         if not is_revert:
             self._fail(method, error)
         payload = error.payload
-        raise CallReverted(_bytes(payload) if isinstance(payload, str) and payload.startswith("0x") else b"") from error
+        raise CallReverted(
+            read_bytes(payload) if isinstance(payload, str) and payload.startswith("0x") else b""
+        ) from error
+
+
+def _checked_url(url: str) -> tuple[str, str]:
+    """The URL's scheme, host and port, fit to be shown, and its host."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigError("expected a chain URL such as http://127.0.0.1:8545, was malformed") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigError(
+            f"expected a chain URL such as http://127.0.0.1:8545, was one of scheme {parsed.scheme!r} and "
+            f"host {parsed.host!r}"
+        )
+    return f"{parsed.scheme}://{parsed.netloc.decode('ascii')}", parsed.host
 
 
 def _is_loopback(host: str) -> bool:
@@ -320,6 +351,20 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+async def _read_bounded(response: httpx.Response) -> bytes | None:
+    """The whole body, or None if it is longer than we take."""
+    content = bytearray()
+    try:
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > _MAX_ANSWER_BYTES:
+                return None
+    finally:
+        with trio.CancelScope(shield=True):
+            await response.aclose()
+    return bytes(content)
 
 
 def _question(number: int, method: str, parameters: Sequence[object]) -> dict[str, object]:
@@ -332,61 +377,5 @@ def _result(answer: object) -> Any:  # noqa: ANN401 - JSON from outside
     return answer["result"]
 
 
-def _unreadable(expected: str, value: object) -> ChainUnavailable:
-    return ChainUnavailable(f"expected {expected} from the chain, was {str(value)[:80]!r}; check that its URL is right")
-
-
-def _field(answer: object, name: str) -> Any:  # noqa: ANN401 - JSON from outside
-    if not isinstance(answer, dict) or name not in answer:
-        raise _unreadable(f"an object with {name}", answer)
-    return answer[name]
-
-
-def _list(answer: object) -> list[Any]:
-    if not isinstance(answer, list):
-        raise _unreadable("a list", answer)
-    return answer
-
-
 def _hex(value: bytes) -> str:
     return "0x" + value.hex()
-
-
-def _bytes(value: object) -> bytes:
-    if not isinstance(value, str) or not value.startswith("0x"):
-        raise _unreadable("hex bytes", value)
-    try:
-        return bytes.fromhex(value[2:])
-    except ValueError as error:
-        raise _unreadable("hex bytes", value) from error
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, str) or not value.startswith("0x"):
-        raise _unreadable("a hex number", value)
-    try:
-        return int(value, 16)
-    except ValueError as error:
-        raise _unreadable("a hex number", value) from error
-
-
-def _block(answer: object) -> BlockRef | None:
-    if answer is None:
-        return None
-    return BlockRef(
-        number=_number(_field(answer, "number")),
-        hash=Digest(_bytes(_field(answer, "hash"))),
-        parent_hash=Digest(_bytes(_field(answer, "parentHash"))),
-        time_s=_number(_field(answer, "timestamp")),
-    )
-
-
-def _log(answer: object) -> Log:
-    return Log(
-        address=Address(_bytes(_field(answer, "address"))),
-        topics=tuple(map(_bytes, _list(_field(answer, "topics")))),
-        payload=_bytes(_field(answer, "data")),
-        block_number=_number(_field(answer, "blockNumber")),
-        block_hash=Digest(_bytes(_field(answer, "blockHash"))),
-        index=_number(_field(answer, "logIndex")),
-    )

@@ -1,9 +1,8 @@
 """Brings completed tickets onto the chain: batches them, sends them, and learns from the chain what became of each.
 
-A ticket is *waiting*, then *sent* in one transaction at a time, then gone: settled (a `TradeSettled` fact says so,
-whoever sent it), skipped (our own transaction's receipt says so, once its block was followed; a stranger may make the
-contract skip anything), expired, or given up after bounded attempts. The trades of a batch that failed as a whole go again
-one by one.
+A ticket is *waiting*, then *sent* in one transaction at a time, then gone: settled (a `TradeSettled` fact says so, by
+whomever it was sent), skipped (our own transaction's receipt says so, once its block was followed; a stranger may make
+the contract skip anything), expired, or given up after bounded attempts. The trades of a failed batch go one by one.
 """
 
 from collections import deque
@@ -137,13 +136,10 @@ class Settler:
         async with trio.open_nursery() as nursery:
             while True:
                 await self._has_waiting.wait()
-                await trio.sleep(self._gather_s)
-                batch = self._take_batch()
-                if not batch:
-                    continue
                 slot = object()
                 await self._slots.acquire_on_behalf_of(slot)
-                nursery.start_soon(self._settle, batch, slot)
+                await trio.sleep(self._gather_s)
+                nursery.start_soon(self._settle, self._take_batch(), slot)
 
     def _take_batch(self) -> list[TicketDigest]:
         """The next tickets that are still held; one that failed before goes alone."""

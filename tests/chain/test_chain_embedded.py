@@ -1,5 +1,8 @@
 """What the embedded chain promises beyond `Backend`: its clock, its determinism, its pool."""
 
+import subprocess
+import sys
+
 import pytest
 import trio
 import trio.testing
@@ -237,3 +240,9 @@ async def test_a_cancelled_miner_leaves_a_whole_chain() -> None:
     head = await chain.head()
     blocks = await chain.blocks(0, head.number)
     assert [block.number for block in blocks] == list(range(head.number + 1))
+
+
+def test_the_recursion_limit_stays_where_nested_input_cannot_crash_the_process() -> None:
+    program = "import sys, orrange_p2p.chain.embedded; print(sys.getrecursionlimit())"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert int(answer.stdout) <= 10_240

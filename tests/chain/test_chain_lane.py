@@ -3,12 +3,13 @@
 import pytest
 import trio
 import trio.testing
-from chain_under_test import ChainUnderTest
+from chain_under_test import FAUCET_WEI, GENESIS_S, ChainUnderTest, ManualClock
 from chain_world import World, faucet_key, new_key
 
 from orrange_p2p.chain.account import AccountKey
 from orrange_p2p.chain.backend import Receipt, TransactionRefused
 from orrange_p2p.chain.contracts import token_contract, vault_contract
+from orrange_p2p.chain.embedded import EmbeddedChain
 from orrange_p2p.chain.lane import SentTransaction, TransactionLane
 from orrange_p2p.core.types import Address
 from orrange_p2p.errors import ChainUnavailable, ConfigError, EscrowReverted
@@ -113,6 +114,25 @@ async def test_a_transaction_that_no_block_takes_is_given_up_at_the_deadline(cha
     with pytest.raises(ChainUnavailable, match="was not mined within 0 s"):
         await lane.wait(never, deadline_s=0)
     assert lane.statistics()["late"] == 1
+
+
+async def test_a_lost_transaction_leaves_no_gap() -> None:
+    key, poor = faucet_key(), AccountKey.from_seed(5, "soon poor")
+    clock = ManualClock(GENESIS_S)
+    chain = EmbeddedChain(
+        now_ms=clock.now_ms, genesis_time_s=GENESIS_S, balances_wei={key.address: FAUCET_WEI, poor.address: 10**18}
+    )
+    lane = TransactionLane(chain, poor)
+    first = await lane.send(NOBODY, b"", gas=21_000, value_wei=9 * 10**17)
+    lost = await lane.send(NOBODY, b"", gas=21_000, value_wei=9 * 10**17)
+    await chain.mine()
+    assert (await lane.wait(first)).is_success
+    with pytest.raises(TransactionRefused, match="dropped"):
+        await lane.wait(lost)
+    again = await lane.send(NOBODY, b"", gas=21_000, value_wei=1)
+    assert again.nonce == lost.nonce
+    await chain.mine()
+    assert (await lane.wait(again)).is_success
 
 
 async def test_a_cancelled_send_leaves_no_gap(world: World) -> None:

@@ -50,7 +50,9 @@ async def test_a_wrong_chain_id_is_said_with_both_ids(anvil: RunningAnvil) -> No
             pass
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "http://", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "http://", "file:///etc/passwd", "http://h:port"]
+)
 def test_a_malformed_url_is_said(url: str) -> None:
     with pytest.raises(ConfigError, match="expected a chain URL such as"):
         JsonRpcChain(url)
@@ -107,13 +109,35 @@ async def test_a_silent_server_is_given_up() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_brackets_in_words_are_not_depth() -> None:
+    script = failing(code=-32000, message='expected "[[[{{ and \\ was ]')
+    async with run_scripted(lambda _number, _body: script) as server, open_rpc(server.url) as chain:
+        with pytest.raises(ChainUnavailable, match=r"refused eth_chainId: expected .*was \]"):
+            await chain.chain_id()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpx's own generators, cut short
+async def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orrange_p2p.chain.rpc._MAX_ANSWER_BYTES", 1_000)
+    long = answering("0x" + "0" * 2_000)
+    async with run_scripted(lambda _number, _body: long) as server, open_rpc(server.url) as chain:
+        with pytest.raises(ChainUnavailable, match="answered more than 1000 bytes"):
+            await chain.chain_id()
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[" * 17 + b"]" * 17,
+        b"\xff\xfe",
+        b'{"result": "0x12"}',
         b"<html>",
         b"null",
         b"[]",
+        b'[{"id": [], "result": null}, {"id": {}}, 7, null]',
         b"7",
         b"{}",
         b'{"result": null}',
@@ -153,7 +177,7 @@ async def test_nonsense_is_an_unavailable_chain_and_nothing_worse(content: bytes
                 await ask()
             except (ChainUnavailable, TransactionRefused):
                 continue
-            assert content in (b'{"result": null}', b'{"result": []}')
+            assert content in (b'{"result": null}', b'{"result": []}', b'{"result": "0x12"}')
 
 
 async def test_an_error_of_the_chain_is_passed_on() -> None:
