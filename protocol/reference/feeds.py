@@ -180,7 +180,7 @@ def receive(held: Sequence[Entry], entry: Entry) -> list[Entry]:
 
 
 def is_too_early(entry: Entry, clock_epoch: int) -> bool:
-    """Say whether an entry claims an epoch that a node's clock is not near yet; it is not kept then. Spec: [FEED-10]."""
+    """Say whether an entry claims an epoch that a clock is not near yet; it is not kept then. Spec: [FEED-10]."""
     return entry.epoch > clock_epoch + EPOCHS_AHEAD_MAX
 
 

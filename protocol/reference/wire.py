@@ -178,7 +178,13 @@ def read_entry(encoded: bytes) -> list[Any]:
     return read_as(ENTRY, encoded, bytes_max=ENTRY_BYTES_MAX)
 
 
-BATCH = record(one_of(1), sequence(nested(read_entry), at_least=1, at_most=64))
+def encoded_entry(value: Any) -> None:
+    """An entry inside a batch or a run: it is read by itself, so that a bad one does not spoil its neighbours."""
+    if type(value) is not bytes or len(value) > ENTRY_BYTES_MAX:
+        raise RefusedError("CBOR-4", f"expected an encoded entry of at most {ENTRY_BYTES_MAX} bytes, was another value")
+
+
+BATCH = record(one_of(1), sequence(encoded_entry, at_least=1, at_most=64))
 
 
 def read_batch(encoded: bytes) -> list[Any]:
@@ -214,7 +220,7 @@ SYNC_FRAMES = tagged(
         1: record(one_of(1), U64, ADDRESS, ascending(DIGEST)),
         2: record(one_of(2), U64, DIGEST, ascending(record(ADDRESS, U64, DIGEST))),
         3: record(one_of(3), U64, DIGEST, ADDRESS, U64, U64),
-        4: record(one_of(4), U64, boolean, sequence(nested(read_entry))),
+        4: record(one_of(4), U64, boolean, sequence(encoded_entry)),
     }
 )
 

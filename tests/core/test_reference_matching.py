@@ -10,7 +10,8 @@ from orrange_p2p.core.types import Digest, Epoch, OrderId
 from protocol.reference import matching as reference
 from protocol.reference.book import encode_book
 from tests.core.adapters import RULES, as_fast_book, as_tuples, fast_assignment, fast_skips
-from tests.core.strategies import Bare, bare_books, crowded_books, throw_bare
+from tests.core.bare import Bare, throw_bare
+from tests.core.strategies import bare_books, crowded_books
 
 
 def assert_equal(bare: Bare) -> list[reference.Piece]:

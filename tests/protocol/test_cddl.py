@@ -1,5 +1,6 @@
 """`protocol/orrange.cddl` says for machines what 01-types.md says, and no more. Spec: [CBOR-1..4]."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,27 @@ from protocol.reference.cbor import RefusedError, encode
 from tests.protocol.cddl import Cddl
 
 SCHEMA = Cddl((Path(__file__).resolve().parents[2] / "protocol" / "orrange.cddl").read_text("utf-8"))
-READERS = {
+
+
+def read_batch_and_entries(encoded: bytes) -> None:
+    """A batch with every entry in it."""
+    for entry in wire.read_batch(encoded)[1]:
+        wire.read_entry(entry)
+
+
+def read_sync_frame_and_entries(encoded: bytes) -> None:
+    """A sync frame with every entry in it, if it is a Run."""
+    fields = wire.read_sync_frame(encoded)
+    for entry in fields[3] if fields[0] == 4 else ():
+        wire.read_entry(entry)
+
+
+READERS: dict[str, Callable[[bytes], object]] = {
     "entry": wire.read_entry,
     "item": wire.read_item,
-    "batch": wire.read_batch,
+    "batch": read_batch_and_entries,
     "ticket-frame": wire.read_ticket_frame,
-    "sync-frame": wire.read_sync_frame,
+    "sync-frame": read_sync_frame_and_entries,
 }
 DIGEST, ADDRESS, SIGNATURE = bytes(32), bytes(20), bytes(65)
 ORDER: list[Any] = [DIGEST, ADDRESS, ADDRESS, 0, 1, 0, 5, 6, 1, 0, False, 0, [3, 1], [ADDRESS], 0]

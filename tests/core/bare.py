@@ -1,0 +1,98 @@
+"""Bare books: orders without entries or signatures, so that a test can afford hundreds of them."""
+
+from dataclasses import dataclass
+from random import Random
+
+from protocol.reference.book import Book, BookOrder
+from protocol.reference.chain import Block
+from protocol.reference.signing import keccak
+from protocol.reference.types import GTC, IOC, Digest, LotRange, Order
+from tests.core.pens import MARKET_ID
+
+EPOCH = 100
+
+Row = tuple[int, int, int, int, int, int, int, bool]
+"""Owner, second session or not, side, price, shape of the free ranges, epoch, kind and lateness, matchable."""
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A book without signatures, with an assignment and skips of sessions that stand in it."""
+
+    book: Book
+    assignment: dict[Digest, int]
+    skips: frozenset[tuple[bytes, bytes]]
+
+
+def throw_bare(seed: int, count: int) -> Bare:
+    """A bare book of so many orders, the same under every PYTHONHASHSEED."""
+    dice = Random(seed)
+    width = dice.choice((2, 6, 40))
+    return make_bare(
+        [
+            (
+                dice.randrange(6),
+                dice.randrange(2),
+                dice.randrange(2),
+                1 + dice.randrange(width),
+                dice.randrange(12),
+                dice.randrange(5),
+                dice.randrange(12),
+                dice.randrange(8) != 0,
+            )
+            for _ in range(count)
+        ],
+        seed,
+    )
+
+
+def make_bare(drawn: list[Row], seed: int) -> Bare:
+    """The book that rows say; ids, gaps and skips follow from the seed."""
+    dice = Random(seed)
+    orders: list[BookOrder] = []
+    assignment: dict[Digest, int] = {}
+    for number, (owner, second, side, price_ticks, shape, claimed, habit, is_matchable) in enumerate(drawn):
+        free = make_free(shape, dice)
+        order = Order(
+            market=MARKET_ID,
+            owner=bytes([owner]) * 20,
+            session=bytes([16 * (1 + second) + owner]) * 20,
+            nonce=number,
+            side=side,
+            kind=0,
+            price_ticks=price_ticks,
+            quantity_lots=free[-1][1],
+            tif=IOC if habit % 4 == 1 else GTC,
+            expiry=0,
+            post_only=False,
+            min_tier=0,
+            payment_methods=(),
+            arbitrators=(),
+            security=0,
+        )
+        order_id = keccak(seed.to_bytes(8, "big") + number.to_bytes(4, "big"))
+        orders.append(
+            BookOrder(
+                order_id=order_id, order=order, claimed_epoch=EPOCH - claimed, free=free, is_matchable=is_matchable
+            )
+        )
+        assignment[order_id] = EPOCH - claimed + (habit - 8 if habit > 8 else 0)
+    orders.sort(key=lambda row: row.order_id)
+    sessions = [row.order.session for row in orders]
+    skips = frozenset((dice.choice(sessions), dice.choice(sessions)) for _ in range(seed % 3) if sessions)
+    block = Block(number=9, hash=keccak(b"the fund block"), time_s=0)
+    book = Book(market=MARKET_ID, epoch=EPOCH, block=block, orders=tuple(orders), dead_sessions=())
+    return Bare(book=book, assignment=assignment, skips=skips)
+
+
+def make_free(shape: int, dice: Random) -> tuple[LotRange, ...]:
+    """Free ranges: one, or a few with gaps between them; never none."""
+    if shape < 6:
+        return ((0, 1 + shape),)
+    ranges: list[LotRange] = []
+    cursor = dice.randrange(3)
+    for _ in range(shape - 5):
+        lots = 1 + dice.randrange(4)
+        ranges.append((cursor, cursor + lots))
+        cursor += lots + 1 + dice.randrange(3)
+    return tuple(ranges)

@@ -1,0 +1,231 @@
+"""Cases for `protocol/vectors/codec`: CBOR, messages and signatures, each rule broken once."""
+
+from typing import Any
+
+from protocol.reference import wire
+from protocol.reference.cbor import RefusedError, decode, encode
+from protocol.reference.feeds import items_root
+from protocol.reference.signing import CURVE_ORDER, digest, keccak, recover
+from protocol.reference.types import Ready
+from tests.core.pens import DOMAIN, with_high_s
+from tests.core.signers import Signer
+
+Case = dict[str, Any]
+
+READERS = {
+    "entry": wire.read_entry,
+    "item": wire.read_item,
+    "batch": wire.read_batch,
+    "ticket_frame": wire.read_ticket_frame,
+    "sync_frame": wire.read_sync_frame,
+}
+DIGEST, LOW, HIGH = bytes(range(32)), bytes(20), b"\xff" * 20
+SIGNATURE = b"\x01" * 64 + b"\x1b"
+ORDER: list[Any] = [DIGEST, LOW, HIGH, 7, 1, 0, 2500, 40, 0, 1893456000, False, 0, [], [], 0]
+BODY: list[Any] = [DIGEST, bytes(32), 2500, 3, 13, 0, 10, 23, 24, 255, 0, 256, LOW, 0, bytes(32)]
+ITEMS: dict[str, list[Any]] = {
+    "delegation": [1, LOW, HIGH, bytes.fromhex("002408011220") + DIGEST, DIGEST, SIGNATURE, bytes(64)],
+    "order": [2, ORDER, SIGNATURE],
+    "cancel": [3, DIGEST],
+    "offer": [4, BODY, SIGNATURE, 23, SIGNATURE],
+    "ticket": [5, BODY, SIGNATURE, SIGNATURE],
+}
+
+
+def entry_with(items: list[Any]) -> list[Any]:
+    """An entry of these items, whatever they are, with their root and a signature of nobody."""
+    root = items_root(item for item in items if isinstance(item, bytes))
+    return [HIGH, LOW, DIGEST, 0, bytes(32), 65535, root, SIGNATURE, items]
+
+
+ENTRY = entry_with([encode(ITEMS["cancel"])])
+
+CBOR_CASES = {
+    "zero": "00",
+    "twenty_three": "17",
+    "twenty_four": "1818",
+    "two_to_the_sixteen": "1a00010000",
+    "largest_u64": "1bffffffffffffffff",
+    "empty_bytes": "40",
+    "four_arrays_deep": "8181818100",
+    "booleans": "82f4f5",
+    "nothing": "",
+    "head_of_two_bytes_for_23": "1817",
+    "head_of_three_bytes_for_255": "1900ff",
+    "head_of_five_bytes_for_65535": "1a0000ffff",
+    "head_of_nine_bytes_for_u32": "1b00000000ffffffff",
+    "long_length_of_bytes": "580100",
+    "long_length_of_an_array": "980100",
+    "reserved_head": "1c",
+    "cut_head": "19ff",
+    "cut_bytes": "42ff",
+    "cut_array": "820100"[:4],
+    "huge_array": "9bffffffffffffffff",
+    "trailing_byte": "0000",
+    "negative": "20",
+    "text": "6161",
+    "map": "a10000",
+    "tag": "c100",
+    "bignum": "c24101",
+    "half_float": "f93c00",
+    "double": "fb3ff0000000000000",
+    "null": "f6",
+    "undefined": "f7",
+    "simple_value": "e0",
+    "two_byte_simple_value": "f814",
+    "indefinite_array": "9f00ff",
+    "indefinite_bytes": "5f4100ff",
+    "indefinite_text": "7f6161ff",
+    "break": "ff",
+    "five_arrays_deep": "818181818100",
+}
+
+
+def refusal_of(read: Any, encoded: bytes) -> str | None:
+    """The rule by which the reference refuses bytes, or None."""
+    try:
+        read(encoded)
+    except RefusedError as refused:
+        return refused.rule
+    return None
+
+
+def cbor_cases() -> list[Case]:
+    """Single items, good and bad. Spec: [CBOR-1..3]."""
+    return [
+        {"name": name, "encoded": "0x" + encoded, "refused": refusal_of(decode, bytes.fromhex(encoded))}
+        for name, encoded in CBOR_CASES.items()
+    ]
+
+
+def replaced(message: list[Any], at: int, value: Any) -> list[Any]:
+    """A message with one field replaced."""
+    return [*message[:at], value, *message[at + 1 :]]
+
+
+def good_messages() -> list[tuple[str, str, bytes]]:
+    """One of each message."""
+    late, entry = [[DIGEST, 2**64 - 1]], encode(ENTRY)
+    frames: list[tuple[str, str, list[Any]]] = [
+        ("prepare", "ticket_frame", [1, 2**64 - 1, BODY, DIGEST, [LOW, HIGH], True, late]),
+        ("view", "ticket_frame", [2, 0, DIGEST, []]),
+        ("ready", "ticket_frame", [3, 24, DIGEST, 25, SIGNATURE]),
+        ("offer_frame", "ticket_frame", [4, 1, encode(ITEMS["offer"])]),
+        ("ticket_frame", "ticket_frame", [5, 1, encode(ITEMS["ticket"])]),
+        ("decline", "ticket_frame", [6, 1, 2]),
+        ("hello", "sync_frame", [1, 31337, HIGH, [DIGEST]]),
+        ("heads", "sync_frame", [2, 1, DIGEST, [[LOW, 0, bytes(32)], [HIGH, 5, DIGEST]]]),
+        ("get_run", "sync_frame", [3, 1, DIGEST, HIGH, 0, 16]),
+        ("run", "sync_frame", [4, 1, True, [entry]]),
+    ]
+    named = [(f"item_{name}", "item", item) for name, item in ITEMS.items()]
+    return [
+        (name, kind, encode(message))
+        for name, kind, message in [*named, ("entry", "entry", ENTRY), ("batch", "batch", [1, [entry]]), *frames]
+    ]
+
+
+def bad_messages() -> list[tuple[str, str, list[Any]]]:
+    """Messages of the right CBOR and the wrong shape. Spec: [CBOR-4], [CBOR-5]."""
+    order, offer, cancel = ITEMS["order"], ITEMS["offer"], encode(ITEMS["cancel"])
+    order_with = {
+        "order_with_side_2": (4, 2),
+        "order_with_kind_2": (5, 2),
+        "order_with_price_0": (6, 0),
+        "order_with_quantity_0": (7, 0),
+        "order_with_tif_5": (8, 5),
+        "order_with_number_for_boolean": (10, 0),
+        "order_with_tier_256": (11, 256),
+        "order_with_method_above_u32": (12, [2**32]),
+        "order_with_method_twice": (12, [9, 9]),
+        "order_with_nine_methods": (12, list(range(9))),
+        "order_with_short_arbitrator": (13, [b"\x01"]),
+        "order_with_bytes_for_nonce": (3, b""),
+        "order_with_short_owner": (1, bytes(19)),
+        "order_with_long_market": (0, bytes(33)),
+    }
+    found: list[tuple[str, str, list[Any]]] = [
+        (name, "item", replaced(order, 1, replaced(ORDER, at, value))) for name, (at, value) in order_with.items()
+    ]
+    return [
+        *found,
+        ("order_with_a_field_missing", "item", replaced(order, 1, ORDER[:-1])),
+        ("order_with_a_field_more", "item", replaced(order, 1, [*ORDER, 0])),
+        ("item_without_signature", "item", order[:-1]),
+        ("item_with_a_field_more", "item", [*order, 0]),
+        ("item_with_tag_0", "item", [0, DIGEST]),
+        ("item_with_reserved_tag_6", "item", [6, DIGEST, DIGEST, 1, 1]),
+        ("item_with_reserved_tag_7", "item", [7, [], [], []]),
+        ("item_with_tag_8", "item", [8, DIGEST]),
+        ("item_empty", "item", []),
+        ("offer_with_short_signature", "item", replaced(offer, 2, SIGNATURE[:-1])),
+        ("offer_with_ticket_kind_2", "item", replaced(offer, 1, replaced(BODY, 10, 2))),
+        ("delegation_with_short_peer_id", "item", replaced(ITEMS["delegation"], 3, bytes(37))),
+        ("entry_without_items", "entry", entry_with([])),
+        ("entry_with_65_items", "entry", entry_with([cancel] * 65)),
+        ("entry_with_an_item_not_nested", "entry", entry_with([ITEMS["cancel"]])),
+        ("entry_with_an_item_and_a_byte", "entry", entry_with([cancel + b"\x00"])),
+        ("entry_of_16_kib_and_more", "entry", entry_with([encode(ITEMS["ticket"])] * 60)),
+        ("entry_with_a_field_missing", "entry", ENTRY[:-1]),
+        ("batch_without_entries", "batch", [1, []]),
+        ("batch_of_another_version", "batch", [2, [encode(ENTRY)]]),
+        ("batch_of_65_entries", "batch", [1, [encode(ENTRY)] * 65]),
+        ("prepare_with_skips_falling", "ticket_frame", [1, 1, BODY, DIGEST, [HIGH, LOW], True, []]),
+        ("prepare_with_a_skip_twice", "ticket_frame", [1, 1, BODY, DIGEST, [LOW, LOW], True, []]),
+        ("view_with_an_order_twice", "ticket_frame", [2, 1, DIGEST, [[DIGEST, 1], [DIGEST, 2]]]),
+        ("view_with_orders_falling", "ticket_frame", [2, 1, DIGEST, [[DIGEST, 1], [bytes(32), 2]]]),
+        ("offer_frame_with_a_ticket", "ticket_frame", [4, 1, encode(ITEMS["ticket"])]),
+        ("decline_without_reason", "ticket_frame", [6, 1, 0]),
+        ("decline_of_no_known_reason", "ticket_frame", [6, 1, 6]),
+        ("ticket_frame_of_no_known_tag", "ticket_frame", [7, 1, 1]),
+        ("hello_with_markets_falling", "sync_frame", [1, 1, LOW, [DIGEST, bytes(32)]]),
+        ("heads_with_a_session_twice", "sync_frame", [2, 1, DIGEST, [[LOW, 0, DIGEST], [LOW, 1, DIGEST]]]),
+        ("heads_with_sessions_falling", "sync_frame", [2, 1, DIGEST, [[HIGH, 0, DIGEST], [LOW, 1, DIGEST]]]),
+        ("run_with_number_for_boolean", "sync_frame", [4, 1, 1, []]),
+        ("run_with_an_entry_not_nested", "sync_frame", [4, 1, True, [ENTRY]]),
+        ("sync_frame_of_no_known_tag", "sync_frame", [5, 1]),
+    ]
+
+
+def message_cases() -> list[Case]:
+    """Messages, good and bad."""
+    named = [*good_messages(), *((name, kind, encode(message)) for name, kind, message in bad_messages())]
+    return [
+        {"name": name, "message": kind, "encoded": "0x" + encoded.hex(), "refused": refusal_of(READERS[kind], encoded)}
+        for name, kind, encoded in named
+    ]
+
+
+def signature_cases() -> list[Case]:
+    """Signatures over one digest and whom they recover to. Spec: [SIGN-3]."""
+    signed = digest(DOMAIN, "Ready", Ready(ticket=keccak(b"a ticket"), epoch=23))
+    good = Signer("session 0").sign(signed)
+    r, s, v = good[:32], good[32:64], good[64:]
+    order = CURVE_ORDER.to_bytes(32, "big")
+    signatures = {
+        "good": good,
+        "high_s": with_high_s(good),
+        "v_of_0": r + s + b"\x00",
+        "v_of_1": r + s + b"\x01",
+        "v_of_29": r + s + b"\x1d",
+        "other_v_of_the_two": r + s + bytes([55 - good[64]]),
+        "r_of_zero": bytes(32) + s + v,
+        "s_of_zero": r + bytes(32) + v,
+        "all_zero": bytes(65),
+        "r_of_the_curve_order": order + s + v,
+        "s_of_the_curve_order": r + order + v,
+        "s_of_half_the_order": r + (CURVE_ORDER // 2).to_bytes(32, "big") + v,
+        "s_above_half_the_order": r + (CURVE_ORDER // 2 + 1).to_bytes(32, "big") + v,
+        "r_of_no_point": (5).to_bytes(32, "big") + s + v,
+        "one_byte_short": good[:-1],
+        "one_byte_more": good + b"\x00",
+    }
+    return [
+        {
+            "name": name,
+            "digest": "0x" + signed.hex(),
+            "signature": "0x" + signature.hex(),
+            "signer": "0x" + signer.hex() if (signer := recover(signed, signature)) is not None else None,
+        }
+        for name, signature in signatures.items()
+    ]

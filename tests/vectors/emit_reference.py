@@ -1,0 +1,58 @@
+"""Writes protocol/vectors/{codec,feeds,book,matching}: what the reference says of bytes, feeds, worlds and books.
+
+Everything is computed by `protocol.reference` from keys and dice that never change. The program is tested against the
+files. Run `python tests/vectors/emit_reference.py` to write them, with `--check` to compare.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tests.vectors import codec_cases, world_cases  # noqa: E402
+
+TARGET = ROOT / "protocol" / "vectors"
+
+
+def compute_vectors() -> dict[str, Any]:
+    """Every file's content by its path below protocol/vectors."""
+    files: dict[str, Any] = {
+        "codec/cbor.json": {"cases": codec_cases.cbor_cases()},
+        "codec/messages.json": {"cases": codec_cases.message_cases()},
+        "codec/signatures.json": {"cases": codec_cases.signature_cases()},
+        "feeds/feeds.json": {
+            **world_cases.setting(),
+            "cases": [world_cases.feed_case(name, world) for name, world in world_cases.feed_worlds()],
+        },
+        "matching/books.json": {
+            "cases": [world_cases.matching_case(name, bare) for name, bare in world_cases.matching_bares()],
+        },
+    }
+    for group in ("orders", "holds", "funds", "thrown"):
+        cases = [world_cases.book_case(name, world) for name, world in world_cases.book_worlds(group)]
+        files[f"book/{group}.json"] = {**world_cases.setting(), "cases": cases}
+    return files
+
+
+def main(arguments: list[str]) -> int:
+    """Write or, with --check, compare; answers the exit code."""
+    stale = []
+    for name, content in compute_vectors().items():
+        path, text = TARGET / name, json.dumps(content, indent=1) + "\n"
+        if "--check" in arguments:
+            if not path.is_file() or path.read_text("utf-8") != text:
+                stale.append(name)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    if stale:
+        print(f"expected the committed vectors, were other ones: {', '.join(stale)}", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
