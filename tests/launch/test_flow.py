@@ -63,7 +63,7 @@ NUMBER = f"a whole number from 0 to {U64_MAX}"
         ("1,submit,1,buy,1,1,1", "line 3: expected 6 columns, was 7"),
         ("", "line 3: expected 6 columns, was 0"),
         ('1,submit,1,"buy,1,1', "line 3: expected a CSV row, was unexpected end of data"),
-        ("1,submit,1,bu\0y,1,1", r"line 3, column side: expected buy or sell, was 'bu\x00y'"),
+        ("1,submit,1,b\0uy,1,1", r"line 3, column side: expected buy or sell, was 'b\x00uy'"),
     ],
 )
 def test_a_malformed_row_is_named_by_line_column_expected_and_given(tmp_path: Path, row: str, said: str) -> None:
