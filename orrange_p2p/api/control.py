@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from orrange_p2p.errors import ConfigError, OrderError, OrrangeError
+from orrange_p2p.api.client import MAX_LINE_BYTES, check_length, describe_error
+from orrange_p2p.api.client import call_node as call_node  # where callers have looked for it
+from orrange_p2p.errors import ConfigError, OrrangeError
 
 if TYPE_CHECKING:
     from trio_typing import TaskStatus  # the stubs that libp2p brings along hide trio's own
 
-MAX_LINE_BYTES = 64 * 1024
 MAX_CLIENTS = 32
-MAX_PATH_BYTES = 100
 
 Params = Mapping[str, Any]
 Method = Callable[[Params], Awaitable[Mapping[str, Any]]]
@@ -78,14 +78,6 @@ class ControlServer:
         return await method(params)
 
 
-def describe_error(error: OrrangeError) -> dict[str, Any]:
-    """An error as JSON: its code and sentence, and for a refused order the field, value and rule."""
-    described: dict[str, Any] = {"code": error.code, "message": str(error)}
-    if isinstance(error, OrderError):
-        described.update(field=error.field, value=str(error.value), rule=error.rule)
-    return described
-
-
 async def _read_line(stream: trio.SocketStream, buffer: bytearray) -> bytes | None:
     while (end := buffer.find(b"\n")) < 0:
         if len(buffer) > MAX_LINE_BYTES:
@@ -100,7 +92,7 @@ async def _read_line(stream: trio.SocketStream, buffer: bytearray) -> bytes | No
 
 
 def _listen(path: Path) -> socket.socket:
-    _check_length(path)
+    check_length(path)
     if path.exists():
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
@@ -121,57 +113,3 @@ def _listen(path: Path) -> socket.socket:
     listening.listen(MAX_CLIENTS)
     listening.settimeout(0)
     return listening
-
-
-def _check_length(path: Path) -> None:
-    if len(os.fsencode(path)) > MAX_PATH_BYTES:
-        raise ConfigError(
-            f"expected a control socket path of at most {MAX_PATH_BYTES} bytes, was {path}: choose a shorter data "
-            "directory"
-        )
-
-
-def call_node(path: Path, method: str, params: Params, *, timeout_s: int = 30) -> Any:  # noqa: ANN401 - JSON
-    """Ask a running node; blocks.
-
-    Args:
-        path: its control socket.
-        method: what to ask for.
-        params: JSON values.
-        timeout_s: how long to wait for the answer.
-
-    Returns:
-        The result, JSON values.
-
-    Raises:
-        ConfigError: no node serves the socket, or it did not answer.
-        OrrangeError: the node refused, with its own sentence.
-    """
-    _check_length(path)
-    request = json.dumps({"method": method, "params": dict(params)}).encode() + b"\n"
-    answer = b""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout_s)
-            connection.connect(str(path))
-            connection.sendall(request)
-            while not answer.endswith(b"\n"):
-                piece = connection.recv(MAX_LINE_BYTES)
-                if not piece:
-                    break
-                answer += piece
-    except TimeoutError as error:
-        raise ConfigError(f"the node at {path} did not answer within {timeout_s} s") from error
-    except OSError as error:
-        raise ConfigError(f"no node answers at {path}: start it with `orrange node run`") from error
-    if not answer:
-        raise ConfigError(f"the node at {path} closed the connection without an answer")
-    decoded = json.loads(answer)
-    if decoded["ok"]:
-        return decoded["result"]
-    described = decoded["error"]
-    if described["code"] == OrderError.code:
-        raise OrderError(described["field"], described["value"], described["rule"], described["message"])
-    refusal = OrrangeError(described["message"])
-    refusal.code = described["code"]
-    raise refusal
