@@ -152,6 +152,17 @@ contract SignaturesTest is Fixture {
         assertSettles(trade);
     }
 
+    function test_orderOfASessionThatMayTradeSignedByAnybodyElse() public {
+        Side memory bot = _withSession(maker, "bot", TICKET | TRADE);
+        Trade memory trade = newTrade();
+        trade.maker.session = bot.session.addr;
+        signAs(trade, bot, taker);
+        trade.makerOrderSignature = signDigest(makeAccount("stranger"), OrderId.unwrap(trade.ticket.makerOrder));
+        assertSkips(trade, SkipReason.Signature);
+        trade.makerOrderSignature = signDigest(maker.session, OrderId.unwrap(trade.ticket.makerOrder));
+        assertSkips(trade, SkipReason.Signature); // another session of the same owner
+    }
+
     function test_sessionWithTradeAloneCannotSignTickets() public {
         Side memory bot = _withSession(maker, "bot", TRADE);
         Trade memory trade = newTrade();
