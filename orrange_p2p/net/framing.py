@@ -91,7 +91,9 @@ class FramedStream:
         self.peer = PeerId(stream.muxed_conn.peer_id.to_bytes())
 
     async def send(self, frame: bytes) -> None:
-        """Send one frame; waits while the peer reads too slowly. Cancelled half way, the stream is reset.
+        """Send one frame. Waits while the peer reads too slowly, up to five seconds without any progress.
+
+        Cancelled half way, the stream is reset.
 
         Raises:
             LocalProtocolError: The frame is longer than this protocol allows; nothing was sent.

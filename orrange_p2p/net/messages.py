@@ -23,7 +23,10 @@ class GossipMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerEvent:
-    """A peer's first connection opened, or its last one closed."""
+    """A peer's first connection opened, or its last one closed.
+
+    From then on streams can be opened to it; which topics it follows comes a little later.
+    """
 
     peer: PeerId
     is_connected: bool
