@@ -10,6 +10,7 @@ from protocol.reference.types import GTC, IOC, Digest, LotRange, Order
 from tests.core.pens import MARKET_ID
 
 EPOCH = 100
+U64_MAX = 2**64 - 1
 
 Row = tuple[int, int, int, int, int, int, int, bool]
 """Owner, second session or not, side, price, shape of the free ranges, epoch, kind and lateness, matchable."""
@@ -47,7 +48,7 @@ def throw_bare(seed: int, count: int) -> Bare:
 
 
 def make_bare(drawn: list[Row], seed: int) -> Bare:
-    """The book that rows say; ids, gaps and skips follow from the seed."""
+    """The book that rows say; ids, gaps and skips follow from the seed, in one of five a price at the end of u64."""
     dice = Random(seed)
     orders: list[BookOrder] = []
     assignment: dict[Digest, int] = {}
@@ -60,7 +61,7 @@ def make_bare(drawn: list[Row], seed: int) -> Bare:
             nonce=number,
             side=side,
             kind=0,
-            price_ticks=price_ticks,
+            price_ticks=price_ticks if seed % 5 or price_ticks != 2 else U64_MAX,
             quantity_lots=free[-1][1],
             tif=IOC if habit % 4 == 1 else GTC,
             expiry=0,

@@ -22,13 +22,9 @@ from tests.core.adapters import (
     verified,
 )
 from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET
+from tests.core.small_worlds import reference_book_of
 from tests.core.strategies import SIGNED_WORLDS, throw_assignment, throw_skips, worlds
 from tests.core.worlds import CLOCK, World, build_world, throw_steps
-
-
-def reference_book_of(world: World, epoch: int) -> reference_book.Book | None:
-    """What the reference says of a world in an epoch."""
-    return reference_book.compute_book(world.entries, MARKET, DOMAIN, world.blocks, CLOCK, epoch)
 
 
 def asked_epochs(world: World) -> list[int]:

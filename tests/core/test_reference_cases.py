@@ -8,43 +8,11 @@ import pytest
 from protocol.reference import feeds
 from protocol.reference.book import encode_book
 from protocol.reference.signing import digest
-from protocol.reference.types import BUY, SELL, Order, Ready, Ticket
+from protocol.reference.types import BUY, SELL, Order
 from tests.core.adapters import fast_book, fast_feeds, fast_ledger, verified
-from tests.core.pens import DOMAIN, FIRST_EPOCH, Pen, make_entry, sign_entry, ticket_list
-from tests.core.test_reference_books import reference_book_of
-from tests.core.worlds import Step, World
-
-
-def open_world() -> World:
-    """A world with funds for everyone and no entries."""
-    world = World()
-    world.open_chain(3)
-    return world
-
-
-def place(world: World, pen: int, side: int, quantity_lots: int = 8) -> Order:
-    """A good order at 100 ticks, written at once; it is the world's newest."""
-    world.do(Step("order", (pen, side, 3, quantity_lots - 2, 0, 0, 1)))
-    return world.orders[-1]
-
-
-def offer_item(world: World, ticket: Ticket, taker: Pen, maker: Pen) -> list[Any]:
-    """An Offer that both sides have signed as they should."""
-    ready = Ready(ticket=digest(DOMAIN, "Ticket", ticket), epoch=ticket.epoch)
-    signature = taker.session.sign_struct(DOMAIN, "Ticket", ticket)
-    return [
-        feeds.OFFER,
-        ticket_list(ticket),
-        signature,
-        ticket.epoch,
-        maker.session.sign_struct(DOMAIN, "Ready", ready),
-    ]
-
-
-def ticket_item(ticket: Ticket, taker: Pen, maker: Pen) -> list[Any]:
-    """A TicketItem that both sides have signed as they should."""
-    signatures = [pen.session.sign_struct(DOMAIN, "Ticket", ticket) for pen in (taker, maker)]
-    return [feeds.TICKET, ticket_list(ticket), *signatures]
+from tests.core.pens import DOMAIN, FIRST_EPOCH, make_entry, sign_entry
+from tests.core.small_worlds import offer_item, open_world, place, reference_book_of, ticket_item
+from tests.core.worlds import World
 
 
 def fast_bytes(world: World, entries: list[bytes]) -> bytes:

@@ -16,7 +16,7 @@ from protocol.reference.types import BUY, SELL, epoch_start_ms, epoch_start_s
 from tests.core.adapters import as_tuples
 from tests.core.kernel_replay import Arrivals, digest_of_windows, replay, replay_seed, schedule
 from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET
-from tests.core.test_reference_cases import offer_item, open_world, place
+from tests.core.small_worlds import offer_item, open_world, place
 from tests.core.worlds import CLOCK
 
 SCRIPT = Path(__file__).parent / "kernel_replay.py"
