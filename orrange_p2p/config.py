@@ -178,6 +178,22 @@ class NodeConfig(BaseSettings):
         return self.data_dir / STORE_NAME
 
 
+class _Overridden(NodeConfig):
+    """Settings that are complete already: the environment has had its say."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given."""
+        return (init_settings,)
+
+
 def load_node_config(path: Path, overrides: dict[str, Any] | None = None) -> NodeConfig:
     """Read a node's TOML file; a relative `data_dir` is taken from the file's own directory.
 
@@ -198,7 +214,7 @@ def load_node_config(path: Path, overrides: dict[str, Any] | None = None) -> Nod
     try:
         config = NodeConfig(**settings)
         if overrides:
-            config = NodeConfig.model_validate({**config.model_dump(), **overrides})
+            config = _Overridden(**{**config.model_dump(), **overrides})
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_fault(error)}") from error
     if not config.data_dir.is_absolute():

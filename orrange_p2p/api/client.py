@@ -67,9 +67,21 @@ def call_node(path: Path, method: str, params: Mapping[str, Any], *, timeout_s: 
                     break
                 answer += piece
     except TimeoutError as error:
-        raise ConfigError(f"the node at {path} did not answer within {timeout_s} s: try again, or look at its log") from error
+        raise ConfigError(
+            f"the node at {path} did not answer within {timeout_s} s: try again, or look at its log"
+        ) from error
     except OSError as error:
         raise ConfigError(f"no node answers at {path}: start it with `orrange node run`") from error
+    return read_answer(path, answer)
+
+
+def read_answer(path: Path, answer: bytes) -> Any:  # noqa: ANN401 - JSON
+    """The result in a node's answer.
+
+    Raises:
+        ConfigError: the answer was cut off.
+        OrrangeError: the node refused, with its own sentence.
+    """
     if not answer.endswith(b"\n"):
         raise ConfigError(f"the node at {path} stopped before it had answered: look at its log and start it again")
     decoded = json.loads(answer)
