@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from orrange_p2p.api.client import MAX_LINE_BYTES, check_length, describe_error
+from orrange_p2p.api.client import MAX_LINE_BYTES, check_length, describe_error, read_answer
 from orrange_p2p.api.client import call_node as call_node  # where callers have looked for it
 from orrange_p2p.errors import ConfigError, OrrangeError
 
@@ -22,9 +22,20 @@ if TYPE_CHECKING:
     from trio_typing import TaskStatus  # the stubs that libp2p brings along hide trio's own
 
 MAX_CLIENTS = 32
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 Params = Mapping[str, Any]
 Method = Callable[[Params], Awaitable[Mapping[str, Any]]]
+
+
+class NodeUnreachable(OrrangeError):
+    """No node answered; `was_sent` says whether it may have carried out the request all the same."""
+
+    code = "node.unreachable"
+
+    def __init__(self, message: str, *, was_sent: bool) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
 
 
 class ControlServer:
@@ -69,13 +80,52 @@ class ControlServer:
     async def _call(self, line: bytes) -> Mapping[str, Any]:
         try:
             request = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"expected one JSON object a line, was {line[:40]!r}") from error
-        method = self._methods.get(request.get("method", "")) if isinstance(request, dict) else None
+        name = request.get("method") if isinstance(request, dict) else None
+        method = self._methods.get(name) if isinstance(name, str) else None
         params = request.get("params", {}) if isinstance(request, dict) else None
         if method is None or not isinstance(params, dict):
             raise ConfigError(f"expected a method of {', '.join(sorted(self._methods))}")
         return await method(params)
+
+
+async def ask_node(path: Path, method: str, params: Params, *, timeout_s: float = 30) -> Any:  # noqa: ANN401 - JSON
+    """Ask a running node from a trio task, over a connection of its own; a node serves MAX_CLIENTS at a time.
+
+    Args:
+        path: its control socket.
+        method: what to ask for.
+        params: JSON values.
+        timeout_s: how long to wait for the answer.
+
+    Returns:
+        The result, JSON values.
+
+    Raises:
+        NodeUnreachable: no node serves the socket, or it stopped or fell silent before its answer.
+        OrrangeError: the node refused, with its own sentence.
+        ConfigError: the path is too long.
+    """
+    check_length(path)
+    request = json.dumps({"method": method, "params": dict(params)}).encode() + b"\n"
+    answer = bytearray()
+    was_sent = False
+    with trio.move_on_after(timeout_s):
+        try:
+            async with await trio.open_unix_socket(str(path)) as stream:
+                was_sent = True
+                await stream.send_all(request)
+                while not answer.endswith(b"\n") and len(answer) < MAX_ANSWER_BYTES:
+                    piece = await stream.receive_some()
+                    if not piece:
+                        break
+                    answer += piece
+        except (OSError, trio.BrokenResourceError) as error:
+            raise NodeUnreachable(f"no node answers at {path}", was_sent=was_sent) from error
+    if not answer.endswith(b"\n"):
+        raise NodeUnreachable(f"the node at {path} gave no answer within {timeout_s} s", was_sent=was_sent)
+    return read_answer(path, bytes(answer))
 
 
 async def _read_line(stream: trio.SocketStream, buffer: bytearray) -> bytes | None:
