@@ -11,12 +11,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import cast
 
 import trio
 from libp2p import new_host
+from libp2p.abc import ISubscriptionAPI
 from libp2p.crypto.ed25519 import create_new_key_pair
-from libp2p.network.swarm import Swarm
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11, GossipSub
 from libp2p.pubsub.pubsub import Pubsub
@@ -92,60 +91,66 @@ async def _ours(seed: bytes) -> AsyncIterator[Peer]:
         yield Peer(address=network.addresses()[0], connect=connect, publish=publish, receive=receive, backlog=backlog)
 
 
+class _Stock:
+    """The library's own host and pubsub, behind the calls of `Peer`."""
+
+    def __init__(self, seed: bytes) -> None:
+        self.host = new_host(key_pair=create_new_key_pair(seed))
+        self.router = GossipSub(
+            protocols=[PROTOCOL_ID_V11],
+            degree=8,
+            degree_low=6,
+            degree_high=12,
+            heartbeat_interval=1,
+            adaptive_gossip_enabled=False,
+            spam_protection_enabled=False,
+            eclipse_protection_enabled=False,
+        )
+        self.pubsub = Pubsub(self.host, self.router)
+
+    async def connect(self, address: str) -> None:
+        info = info_from_p2p_addr(Multiaddr(address))
+        await self.host.connect(info)
+        await self.pubsub.wait_for_peer(info.peer_id)
+        await self.pubsub.wait_for_mesh(info.peer_id, TOPIC)
+
+    async def publish(self, payload: bytes) -> None:
+        await self.pubsub.publish(TOPIC, payload)
+
+    def backlog(self) -> int:
+        return sum(map(len, self.pubsub.peer_queues.values()))
+
+    async def drain(self, subscription: ISubscriptionAPI) -> None:
+        """Take away a publisher's own messages, which come back to it: at 32 the library would drop the rest."""
+        while True:
+            await subscription.get()
+
+
 @asynccontextmanager
 async def _stock(seed: bytes) -> AsyncIterator[Peer]:
-    host = new_host(key_pair=create_new_key_pair(seed))
-    router = GossipSub(
-        protocols=[PROTOCOL_ID_V11],
-        degree=8,
-        degree_low=6,
-        degree_high=12,
-        heartbeat_interval=1,
-        adaptive_gossip_enabled=False,
-        spam_protection_enabled=False,
-        eclipse_protection_enabled=False,
-    )
-    pubsub = Pubsub(host, router)
-    swarm = cast(Swarm, host.get_network())
+    stock = _Stock(seed)
     async with (
-        host.run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]),
-        background_trio_service(router),
-        background_trio_service(pubsub),
+        stock.host.run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]),
+        background_trio_service(stock.router),
+        background_trio_service(stock.pubsub),
+        trio.open_nursery() as nursery,
     ):
-        await pubsub.wait_until_ready()
-        subscription = await pubsub.subscribe(TOPIC)
-
-        async def connect(address: str) -> None:
-            info = info_from_p2p_addr(Multiaddr(address))
-            await host.connect(info)
-            await pubsub.wait_for_peer(info.peer_id)
-            await pubsub.wait_for_mesh(info.peer_id, TOPIC)
-
-        async def publish(payload: bytes) -> None:
-            await pubsub.publish(TOPIC, payload)
+        await stock.pubsub.wait_until_ready()
+        subscription = await stock.pubsub.subscribe(TOPIC)
+        if seed == PUBLISHER_SEED:
+            nursery.start_soon(stock.drain, subscription)
 
         async def receive() -> bytes:
-            while (message := await subscription.get()).from_id == host.get_id().to_bytes():
-                continue
-            return message.data
+            return (await subscription.get()).data
 
-        def backlog() -> int:
-            return sum(map(len, pubsub.peer_queues.values()))
-
-        async def drain_own() -> None:
-            while True:
-                await subscription.get()
-
-        async with trio.open_nursery() as nursery:
-            if seed == PUBLISHER_SEED:  # its own messages come back to it, and 32 of them would be the last
-                nursery.start_soon(drain_own)
-            yield Peer(
-                address=str(host.get_addrs()[0]), connect=connect, publish=publish, receive=receive, backlog=backlog
-            )
-            nursery.cancel_scope.cancel()
-        for connections in swarm.connections.copy().values():
-            for connection in connections:
-                await connection.close()
+        yield Peer(
+            address=str(stock.host.get_addrs()[0]),
+            connect=stock.connect,
+            publish=stock.publish,
+            receive=receive,
+            backlog=stock.backlog,
+        )
+        nursery.cancel_scope.cancel()
 
 
 PUBLISHER_SEED = b"p" * 32
