@@ -127,13 +127,13 @@ class _OwnerReader:
             unreserved_base=left[Side.SELL],
         )
 
-    def _live_holds(self, record: OrderRecord) -> list[tuple[HoldRecord, Range]]:
-        found: list[tuple[HoldRecord, Range]] = []
+    def _live_holds(self, record: OrderRecord) -> list[tuple[HoldRecord, list[Range]]]:
+        found: list[tuple[HoldRecord, list[Range]]] = []
         for hold in self._feeds.holds_on(record.order_id):
             if hold.ticket.deadline_s < self._block.time_s:
                 continue
             lots = held_lots(hold, record)
-            if lots is None:
+            if not lots:
                 continue
             if hold.entry_epoch > self._epoch:
                 self._next_epoch = min(self._next_epoch, hold.entry_epoch)
@@ -153,9 +153,9 @@ class _OwnerReader:
             amount = market.base_amount(ticket.lots)
         reserved[(hold.digest, side)] = amount
 
-    def _free_lots(self, record: OrderRecord, holds: list[tuple[HoldRecord, Range]]) -> Ranges:
+    def _free_lots(self, record: OrderRecord, holds: list[tuple[HoldRecord, list[Range]]]) -> Ranges:
         settled = self._ledger.settled_lots(record.order_id, at_block=self._block.number)
-        taken = union([*settled, *(lots for _, lots in holds)])
+        taken = union([*settled, *(one for _, lots in holds for one in lots)])
         return complement(taken, record.order.quantity_lots)
 
     def _is_open(self, record: OrderRecord) -> bool:
@@ -219,14 +219,15 @@ def _funding_order(record: OrderRecord) -> tuple[int, bytes, int, int]:
     return record.claimed, record.order.session, record.seq, record.index
 
 
-def held_lots(hold: HoldRecord, record: OrderRecord) -> Range | None:
-    """The lots of an order that a hold keeps, or None if that side's session did not sign. Spec: [HOLD-1, HOLD-2]."""
+def held_lots(hold: HoldRecord, record: OrderRecord) -> list[Range]:
+    """The lots of an order that a hold keeps, on each side that its session signed. Spec: [HOLD-1, HOLD-2]."""
     ticket, session = hold.ticket, record.order.session
+    lots: list[Range] = []
     if ticket.maker_order == record.order_id and hold.maker_signer == session:
-        return ticket.maker_from, ticket.maker_to
+        lots.append((ticket.maker_from, ticket.maker_to))
     if ticket.taker_order == record.order_id and hold.taker_signer == session:
-        return ticket.taker_from, ticket.taker_to
-    return None
+        lots.append((ticket.taker_from, ticket.taker_to))
+    return lots
 
 
 def compute_owner_view(feeds: Feeds, ledger: Ledger, owner: Address, epoch: Epoch, block: BlockRef) -> OwnerView:
@@ -251,10 +252,11 @@ def compute_book(feeds: Feeds, ledger: Ledger, epoch: Epoch, block: BlockRef) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookChange:
-    """What one step of the keeper changed: orders that left, orders that came or differ."""
+    """What one step of the keeper changed: orders that left, that came or differ, that can never come back."""
 
     removed: tuple[OrderId, ...]
     changed: tuple[BookOrder, ...]
+    finished: tuple[OrderId, ...]
 
 
 class BookKeeper:
@@ -286,17 +288,18 @@ class BookKeeper:
         self.epoch, self.block = epoch, block
         removed: list[OrderId] = []
         changed: list[BookOrder] = []
+        finished: list[OrderId] = []
         for owner in sorted(self._dirty):
-            self._refresh(owner, epoch, block, removed, changed)
+            finished.extend(self._refresh(owner, epoch, block, removed, changed))
         self._dirty.clear()
-        return BookChange(removed=tuple(removed), changed=tuple(changed))
+        return BookChange(removed=tuple(removed), changed=tuple(changed), finished=tuple(finished))
 
     def _refresh(
         self, owner: Address, epoch: Epoch, block: BlockRef, removed: list[OrderId], changed: list[BookOrder]
-    ) -> None:
+    ) -> tuple[OrderId, ...]:
         active = self._active.get(owner)
         if active is None:
-            return
+            return ()
         view = _OwnerReader(self._feeds, self._ledger, epoch, block).view(owner, active.values())
         for order_id in view.finished:
             del active[order_id]
@@ -312,6 +315,7 @@ class BookKeeper:
                 self._orders[order.order_id] = order
                 changed.append(order)
         self._views[owner] = view
+        return view.finished
 
     def order(self, order_id: OrderId) -> BookOrder | None:
         """A live order by id."""

@@ -112,9 +112,10 @@ class Feed:
         return Digest(self.entries[-1].entry_hash) if self.entries else ZERO_DIGEST
 
     def versions(self) -> Iterator[VerifiedEntry]:
-        """Every entry kept: the contiguous run, then rivals of a fork."""
+        """Every entry kept: the contiguous run, rivals of a fork, those held ahead of a gap."""
         yield from self.entries
         yield from self._rivals
+        yield from self._held.values()
 
     def add(self, entry: VerifiedEntry) -> tuple[Outcome, list[VerifiedEntry]]:
         """Take in an entry; returns what happened and which entries became contiguous by it."""
@@ -302,6 +303,10 @@ class Feeds:
         """The market."""
         return self.rules.market_id
 
+    def __len__(self) -> int:
+        """Sessions with a feed."""
+        return len(self._feeds)
+
     def feed(self, session: Address) -> Feed | None:
         """A session's feed, if anything of it is known."""
         return self._feeds.get(session)
@@ -351,12 +356,10 @@ class Feeds:
             feed = self._feeds[session] = Feed()
             self._readers[session] = FeedReader(feed, session, self.rules)
         outcome, appended = feed.add(entry)
-        if outcome is Outcome.FORKED:
+        if feed.is_dead and outcome in (Outcome.FORKED, Outcome.APPENDED, Outcome.HELD):
             return outcome, appended, self._reread(session, feed)
         if outcome is not Outcome.APPENDED:
             return outcome, appended, []
-        if feed.is_dead:
-            return outcome, appended, self._reread(session, feed)
         orders, holds = self._readers[session].advance()
         return outcome, appended, self._index(orders, holds)
 

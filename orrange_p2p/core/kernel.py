@@ -196,7 +196,7 @@ class Kernel:
             return [_refusal(event.request, error)]
         market = self.markets[event.market]
         order_id = self.digests.order(signed.order)
-        market.desk.placed_ms[order_id] = event.now_ms
+        market.desk.note_placed(order_id, event.now_ms)
         accept = AcceptRequest(request=event.request, order_id=order_id)
         market.desk.outbox.add(OrderItem(signed=signed), follow_ups=(accept,))
         return [Note(name="order_placed")]

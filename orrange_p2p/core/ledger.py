@@ -179,6 +179,10 @@ class Ledger:
             return None
         return record
 
+    def has_session(self, session: Address) -> bool:
+        """Whether the chain ever authorised a session key, revoked or expired since or not."""
+        return session in self._sessions
+
     def settled_lots(self, order_id: OrderId, *, at_block: int) -> list[Range]:
         """Lot ranges of an order settled up to a block, in settlement order."""
         return [lots for number, lots in self._settled_lots.get(order_id, ()) if number <= at_block]

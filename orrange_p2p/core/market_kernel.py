@@ -35,7 +35,7 @@ from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import Epoch, PeerId, TicketDigest
+from orrange_p2p.core.types import Address, Epoch, PeerId, TicketDigest
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
@@ -47,6 +47,8 @@ from orrange_p2p.core.verify import (
 from orrange_p2p.core.window import Windows
 
 MAX_FUTURE_EPOCHS = 2
+MAX_FEEDS = 3_000
+MAX_STRANGERS = 256
 _OLD_STORE = (
     "peers hold entries of this node's own feed that its store does not: the store is old or lost; "
     "restore it, or start with a new session"
@@ -82,6 +84,7 @@ class MarketKernel:
         self.settling = Settling(ledger, rules.preset.ticket_life_s // 3)
         self.synced_peers: dict[PeerId, None] = {}
         self.tickets: dict[TicketDigest, HoldRecord] = {}
+        self._strangers = 0
 
     @property
     def is_synced(self) -> bool:
@@ -121,12 +124,16 @@ class MarketKernel:
             if entry.entry.header.epoch > newest:
                 actions.append(Note(name="entry_from_the_future"))
                 continue
+            if not self._has_room(entry.entry.header.session):
+                actions.append(Note(name="entry_of_a_stranger"))
+                continue
             outcome, appended, owners = self.feeds.add(entry)
             actions.append(Note(name=f"entry_{outcome.value}"))
             if outcome is not Outcome.DUPLICATE and entry.entry.header.session == self.desk.identity.session:
                 doubt = _OLD_STORE
             if outcome is Outcome.FORKED:
                 actions.append(self._persist(entry, entry.entry.header.epoch))
+                actions.append(Publish(market=self.rules.market_id, encoded=entry.encoded))
             self.windows.keeper.touch(owners)
             for one in appended:
                 effective = self._effective_epoch(one, event.now_ms)
@@ -136,6 +143,15 @@ class MarketKernel:
                 if may_sign:
                     actions.extend(self._note_offers(one))
         return actions, doubt
+
+    def _has_room(self, session: Address) -> bool:
+        """Whether a session's entries are kept: sessions that the chain does not know get few places. Spec: [FEED-12]."""
+        if self.feeds.feed(session) is not None:
+            return True
+        is_known = self.desk.ledger.has_session(session)
+        if not is_known:
+            self._strangers += 1
+        return len(self.feeds) < MAX_FEEDS and (is_known or self._strangers <= MAX_STRANGERS)
 
     def _effective_epoch(self, entry: VerifiedEntry, now_ms: int) -> Epoch:
         """Spec: [MATCH-1]."""
@@ -149,9 +165,12 @@ class MarketKernel:
         return PersistEntry(entry=entry, effective=effective, is_own=is_own)
 
     def _note_orders(self, entry: VerifiedEntry, effective: Epoch) -> None:
+        """Fix the effective epoch of the orders that this very entry brought; a copy elsewhere means nothing."""
+        header = entry.entry.header
         for item in entry.items:
-            if isinstance(item, VerifiedOrder):
-                self.windows.place(item.order_id, entry.entry.header.epoch, effective)
+            record = self.feeds.order(item.order_id) if isinstance(item, VerifiedOrder) else None
+            if record is not None and (record.order.session, record.seq) == (header.session, header.seq):
+                self.windows.place(record.order_id, header.epoch, effective)
 
     def _note_offers(self, entry: VerifiedEntry) -> list[Action]:
         actions: list[Action] = []

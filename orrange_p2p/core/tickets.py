@@ -17,6 +17,7 @@ from orrange_p2p.core.types import Address, Epoch, OrderId, PeerId, Signature, S
 from orrange_p2p.core.window import Windows
 
 MAX_BACKOFF = 6
+MAX_PLACED = 4096
 PairKey = tuple[OrderId, OrderId]
 
 
@@ -96,6 +97,12 @@ class Desk:
     numbers: Numbers
     own_lots: OwnLots = field(default_factory=OwnLots)
     placed_ms: dict[OrderId, int] = field(default_factory=dict)
+
+    def note_placed(self, order_id: OrderId, now_ms: int) -> None:
+        """Remember when an own order was asked for, to measure how long it takes; the oldest are forgotten."""
+        self.placed_ms[order_id] = now_ms
+        if len(self.placed_ms) > MAX_PLACED:
+            del self.placed_ms[next(iter(self.placed_ms))]
 
     def own_order(self, order_id: OrderId) -> OrderRecord | None:
         """A standing order of this node's session."""

@@ -80,7 +80,7 @@ class Windows:
                 self._deferred[order.order_id] = order
                 leaving.append(order.order_id)
         gone = frozenset(change.removed)
-        for order_id in change.removed:
+        for order_id in change.finished:
             self._late.pop(order_id, None)
         self.engine.apply(leaving, [row for order_id, row in placed.items() if order_id not in gone])
         self.current = Window(

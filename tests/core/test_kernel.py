@@ -1,12 +1,15 @@
 """Kernels among themselves: from a placed order to a settled ticket, with loss, lateness, silence and crashes."""
 
 import pytest
-from kernel_world import MARKET, RULES, World
+from kernel_world import DIGESTS, MARKET, RULES, Peer, World
 
-from orrange_p2p.core.events import Path
-from orrange_p2p.core.messages import OfferFrame, Prepare, Ready
+from orrange_p2p.core.events import EntriesReceived, Path
+from orrange_p2p.core.market_kernel import MAX_STRANGERS
+from orrange_p2p.core.messages import Cancel, OfferFrame, Prepare, Ready
+from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.ranges import overlaps
 from orrange_p2p.core.types import Side, TimeInForce
+from orrange_p2p.core.verify import VerifiedEntry
 
 
 def trade_randomly(world: World, rounds: int) -> None:
@@ -216,3 +219,45 @@ def test_ioc_remainder_is_cancelled_not_rested() -> None:
     world.run_ms(6000)
     assert [fact.maker_to - fact.maker_from for fact in world.settled.values()] == [2]
     assert all(row.order.side is Side.SELL for row in maker.market.windows.keeper.book().orders)
+
+
+def forge_entry(peer: Peer, now_ms: int, item: Cancel) -> VerifiedEntry:
+    """The next entry of a peer's feed, signed with its key behind its kernel's back."""
+    outbox = Outbox(RULES, DIGESTS, peer.identity)
+    outbox.add(item)
+    return outbox.flush(peer.market.feeds.feed(peer.identity.session), now_ms).entry
+
+
+def test_a_fork_shown_half_and_half_kills_the_session_everywhere() -> None:
+    """Two halves shown to two nodes: each gossips the second half once. Spec: [FEED-6]."""
+    world = World(3)
+    forger, left, right = world.peers
+    world.place(forger, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    rivals = [forge_entry(forger, world.now_ms, Cancel(order_id=bytes([number]) * 32)) for number in (1, 2)]
+    forger.is_up = False
+    for target, rival in zip((left, right), rivals, strict=True):
+        event = EntriesReceived(now_ms=world.now_ms, market=RULES.market_id, entries=(rival,), source=forger.peer_id)
+        world.feed(target, event)
+        assert not target.market.feeds.dead_sessions()
+    world.gossip(forger, rivals[1:])
+    world.run_ms(3000)
+    for peer in (left, right):
+        assert peer.market.feeds.dead_sessions() == (forger.identity.session,)
+        assert not any(row.is_matchable for row in peer.market.windows.keeper.book().orders)
+
+
+def test_strangers_to_the_chain_get_few_places_and_owners_keep_theirs() -> None:
+    """Free keys cannot fill a node's memory or the heads it sends. Spec: [FEED-12]."""
+    world = World(2)
+    victim, honest = world.peers
+    for number in range(MAX_STRANGERS + 20):
+        stranger = Peer(f"stranger {number}")
+        entry = forge_entry(stranger, world.now_ms, Cancel(order_id=bytes(32)))
+        event = EntriesReceived(now_ms=world.now_ms, market=RULES.market_id, entries=(entry,), source=honest.peer_id)
+        world.feed(victim, event)
+    assert len(victim.market.feeds) == MAX_STRANGERS
+    assert victim.kernel.counters["entry_of_a_stranger"] == 20
+    world.place(honest, Side.SELL, 100, 5)
+    world.run_ms(2000)
+    assert victim.market.feeds.feed(honest.identity.session) is not None
