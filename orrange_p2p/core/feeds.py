@@ -103,6 +103,11 @@ class Feed:
         return self.forked_from != _NEVER
 
     @property
+    def forks_seen(self) -> int:
+        """Entries that contradict others of this feed."""
+        return len(self._rivals)
+
+    @property
     def held(self) -> tuple[int, ...]:
         """Seqs held ahead of a gap, ascending."""
         return tuple(sorted(self._held))

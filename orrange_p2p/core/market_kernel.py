@@ -133,7 +133,7 @@ class MarketKernel:
                 doubt = _OLD_STORE
             if outcome is Outcome.FORKED:
                 actions.append(self._persist(entry, entry.entry.header.epoch))
-                actions.append(Publish(market=self.rules.market_id, encoded=entry.encoded))
+                actions.extend(self._spread_fork(entry))
             self.windows.keeper.touch(owners)
             for one in appended:
                 effective = self._effective_epoch(one, event.now_ms)
@@ -144,8 +144,19 @@ class MarketKernel:
                     actions.extend(self._note_offers(one))
         return actions, doubt
 
+    def _spread_fork(self, rival: VerifiedEntry) -> list[Action]:
+        """Gossip both halves of a session's first fork, so that whoever saw one sees the other. Spec: [FEED-6]."""
+        header = rival.entry.header
+        feed = self.feeds.feed(header.session)
+        halves = (
+            [entry for entry in feed.versions() if entry.entry.header.seq == header.seq] if feed is not None else []
+        )
+        if feed is None or feed.forks_seen != 1:
+            return []
+        return [Publish(market=self.rules.market_id, encoded=half.encoded) for half in halves]
+
     def _has_room(self, session: Address) -> bool:
-        """Whether a session's entries are kept: sessions that the chain does not know get few places. Spec: [FEED-12]."""
+        """Whether a session's entries are kept: sessions unknown to the chain get few places. Spec: [FEED-12]."""
         if self.feeds.feed(session) is not None:
             return True
         is_known = self.desk.ledger.has_session(session)
