@@ -22,7 +22,7 @@ from orrange_p2p.errors import ChainUnavailable, EscrowReverted
 _BATCH_TRADES = 20
 _MAX_HELD = 2_000
 _MAX_ATTEMPTS = 5
-_MAX_TRANSACTIONS = 4
+_MAX_TRANSACTIONS = 8
 _RETRY_PAUSE_S = 1
 GAS_BASE = 80_000
 GAS_PER_TRADE = 260_000
@@ -71,7 +71,7 @@ class Settler:
         *,
         on_outcome: Callable[[SettlementOutcome], None] | None = None,
         batch_trades: int = _BATCH_TRADES,
-        gather_ms: int = 100,
+        gather_ms: int = 200,
         max_held: int = _MAX_HELD,
     ) -> None:
         """Make a settler.
