@@ -112,7 +112,10 @@ class Settler:
         }
 
     def enqueue(self, ticket: TicketDigest, trade: SignedTrade) -> bool:
-        """Take a completed ticket; False if it is held already or no more can be held (offer it again later)."""
+        """Take a completed ticket; False if it is held already or no more can be held (offer it again later).
+
+        A ticket whose `TradeSettled` fact was observed before this call would be sent in vain and skipped as replay.
+        """
         if ticket in self._held or len(self._held) >= self._max_held:
             return False
         self._held[ticket] = _Held(trade=trade)
