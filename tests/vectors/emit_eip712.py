@@ -1,7 +1,7 @@
 """Writes protocol/vectors/eip712: what every typed struct hashes to, according to eth_account.
 
-The messages are chosen here; every hash is computed by eth_account's `encode_typed_data` from protocol/eip712.json, which
-shares no code with `orrange_p2p` or with the contracts. Both of them are tested against the files.
+The messages are chosen here; every hash is computed by eth_account from protocol/eip712.json, sharing no code with
+`orrange_p2p` or the contracts. Both of them are tested against the files.
 
 Run `python tests/vectors/emit_eip712.py` to write them, with `--check` to compare.
 """
