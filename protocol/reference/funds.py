@@ -41,10 +41,10 @@ def reserved_for_tickets(
     owner: Address,
     token: Address,
 ) -> int:
-    """What an owner's tickets under way may still take; once for each order that is not void. Spec: [FUND-2]."""
+    """What an owner's tickets under way may still take; a ticket once as buyer, once as seller. Spec: [FUND-2]."""
     settled = {trade.ticket for trade in view.trades}
     sides = {
-        (hold.ticket_digest, hold.order_id): hold
+        (hold.ticket_digest, placed[hold.order_id].order.side): hold
         for hold in live_holds
         if hold.ticket_digest not in settled
         and placed[hold.order_id].order.owner == owner
