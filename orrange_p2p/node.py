@@ -363,6 +363,14 @@ class Node:
             raise InternalError(f"the fund block of epoch {epoch} is not known yet")
         return compute_book(state.feeds, self.kernel.ledger, epoch, block)
 
+    async def stored_trades(self) -> tuple[TradeRecord, ...]:
+        """The completed own tickets on disk.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return await trio.to_thread.run_sync(lambda: tuple(self._parts.store.trades()))
+
     def addresses(self) -> list[str]:
         """Multiaddrs to reach this node at."""
         return self._parts.network.addresses()

@@ -20,7 +20,7 @@ from orrange_p2p.errors import ConfigError
 from orrange_p2p.keys.derive import derive_secret
 from orrange_p2p.keys.session import SessionKey
 from orrange_p2p.launch.build import NodeKeys, build_parts, deployment_of, network_id, node_keys, prepare_store
-from orrange_p2p.launch.conserve import is_value_conserved
+from orrange_p2p.launch.conserve import compute_moved, is_value_conserved
 from orrange_p2p.launch.flow import FlowEvent
 from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, compute_needs, found_network
 from orrange_p2p.launch.replay import Replay
@@ -244,7 +244,8 @@ async def _trade(
     digests = [book.digest() for book in books]
     ticket_sets = [frozenset(market.tickets) for market in _markets(nodes, rules)]
     settled = frozenset(fact.ticket for fact in nodes[0].kernel.ledger.settled_trades())
-    is_conserved = await is_value_conserved(chain, deployment_of(network), network, members, nodes)
+    moved = [compute_moved(market) for market in _markets(nodes, rules)]
+    is_conserved = await is_value_conserved(chain, deployment_of(network), network, members, moved)
     feeds = nodes[0].kernel.markets[rules.market_id].feeds
     tickets = frozenset().union(*ticket_sets)
     measured = state.measurements

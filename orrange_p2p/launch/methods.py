@@ -1,5 +1,6 @@
 """What a running node answers on its control socket."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -10,6 +11,8 @@ from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.ranges import total
 from orrange_p2p.core.types import Epoch, OrderId, Side, TimeInForce
 from orrange_p2p.errors import ConfigError, OrderError
+from orrange_p2p.launch.conserve import compute_moved
+from orrange_p2p.launch.report import Measurements
 from orrange_p2p.net.addresses import peer_text
 from orrange_p2p.node import Node
 
@@ -18,9 +21,9 @@ MAX_ROWS = 10_000
 Choice = TypeVar("Choice", Side, TimeInForce)
 
 
-def control_methods(node: Node, network: NetworkConfig) -> dict[str, Method]:
+def control_methods(node: Node, network: NetworkConfig, measurements: Measurements) -> dict[str, Method]:
     """The methods of a node, by name. Each takes and gives JSON values; amounts are integers in ticks and lots."""
-    owner = _Owner(node, network)
+    owner = _Owner(node, network, measurements)
     return {
         "order.place": owner.place,
         "order.cancel": owner.cancel,
@@ -29,15 +32,18 @@ def control_methods(node: Node, network: NetworkConfig) -> dict[str, Method]:
         "book.digest": owner.digest,
         "trades": owner.trades,
         "status": owner.status,
+        "markets": owner.markets,
+        "measurements": owner.measurements,
     }
 
 
 class _Owner:
     """Answers one owner's questions about one node."""
 
-    def __init__(self, node: Node, network: NetworkConfig) -> None:
+    def __init__(self, node: Node, network: NetworkConfig, measurements: Measurements) -> None:
         self._node = node
         self._network = network
+        self._measurements = measurements
 
     def _market(self, params: Params) -> tuple[MarketConfig, MarketRules, MarketKernel]:
         config, rules = self._network.find_market(params.get("market"))
@@ -154,6 +160,23 @@ class _Owner:
             )
         return {"market": config.name, "trades": rows, "units": _units(config)}
 
+    async def markets(self, params: Params) -> Mapping[str, Any]:
+        """The markets this node follows, with the units of their amounts."""
+        del params
+        return {
+            "markets": [
+                {
+                    "name": config.name,
+                    "market_id": f"0x{rules.market_id.hex()}",
+                    "base": config.base,
+                    "quote": config.quote,
+                    "min_fill_lots": config.min_fill_lots,
+                    "units": _units(config),
+                }
+                for config, rules in zip(self._network.markets, self._network.rules(), strict=True)
+            ]
+        }
+
     async def status(self, params: Params) -> Mapping[str, Any]:
         """How the node is."""
         del params
@@ -172,6 +195,24 @@ class _Owner:
             "pending": {
                 config.name: _pending(node.kernel.markets[rules.market_id])
                 for config, rules in zip(self._network.markets, self._network.rules(), strict=True)
+            },
+        }
+
+    async def measurements(self, params: Params) -> Mapping[str, Any]:
+        """Tickets as maker by path, from the store; latencies since the start; what the tickets held moved."""
+        _, _, state = self._market(params)
+        by_path: Counter[str] = Counter()
+        for trade in await self._node.stored_trades():
+            hold = state.tickets.get(trade.ticket)
+            if hold is not None and state.desk.own_order(hold.ticket.maker_order) is not None:
+                by_path[trade.path] += 1
+        return {
+            "by_path": dict(by_path),
+            "order_to_ticket_ms": list(self._measurements.order_to_ticket_ms),
+            "ticket_to_chain_ms": dict(self._measurements.ticket_to_chain_ms),
+            "moved": {
+                f"0x{owner.hex()}": {"base": moved.base, "quote": moved.quote}
+                for owner, moved in compute_moved(state).items()
             },
         }
 

@@ -4,12 +4,14 @@ Nothing here is assumed: books are recomputed by each node, tickets are compared
 back from the contracts.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from orrange_p2p.core.events import Note
 from orrange_p2p.core.presets import Preset
+
+MAX_SAMPLES = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +45,15 @@ class Report:
     duration_s: int
     preset: Preset
     book_digest: str
+    unsent: int = 0
+    unanswered: int = 0
+    peers_gone: tuple[int, ...] = ()
 
     @property
     def is_good(self) -> bool:
-        """Whether every node agrees, everything settled and no value was made or lost."""
-        return self.books_equal and self.tickets_equal and self.value_conserved and self.unsettled == 0
+        """Whether every node is there and agrees, everything settled and no value was made or lost."""
+        agrees = self.books_equal and self.tickets_equal and not self.peers_gone
+        return agrees and self.value_conserved and self.unsettled == 0
 
     def as_json(self) -> dict[str, object]:
         """Plain values, for `--json`."""
@@ -63,6 +69,7 @@ class Report:
                     (not self.tickets_equal, "the peers' tickets differ"),
                     (not self.value_conserved, "balances on the chain do not add up"),
                     (self.unsettled > 0, f"{self.unsettled} trades did not settle"),
+                    (bool(self.peers_gone), f"peers {list(self.peers_gone)} did not answer at the end"),
                 )
                 if is_wrong
             ]
@@ -74,11 +81,11 @@ class Report:
 
 
 class Measurements:
-    """Listens to the notes of all nodes of a run."""
+    """Listens to the notes of one node or of all nodes of a run; keeps the latest MAX_SAMPLES of each latency."""
 
     def __init__(self) -> None:
         self.by_path: Counter[str] = Counter()
-        self.order_to_ticket_ms: list[int] = []
+        self.order_to_ticket_ms: deque[int] = deque(maxlen=MAX_SAMPLES)
         self.ticket_to_chain_ms: dict[str, int] = {}
         self.tickets = 0
 
@@ -92,7 +99,21 @@ class Measurements:
             self.order_to_ticket_ms.append(int(details["order_to_ticket_ms"]))
         elif note.name == "settled":
             ticket, after_ms = str(details["ticket"]), int(details["after_ms"])
-            self.ticket_to_chain_ms[ticket] = max(after_ms, self.ticket_to_chain_ms.get(ticket, 0))
+            self._note_settled(ticket, after_ms)
+
+    def _note_settled(self, ticket: str, after_ms: int) -> None:
+        """Maker and taker may both tell; the one that waited longer is right, also if the other was restarted."""
+        self.ticket_to_chain_ms[ticket] = max(after_ms, self.ticket_to_chain_ms.get(ticket, 0))
+        if len(self.ticket_to_chain_ms) > MAX_SAMPLES:
+            del self.ticket_to_chain_ms[next(iter(self.ticket_to_chain_ms))]
+
+    def add(self, by_path: Mapping[str, int], order_to_ticket_ms: Iterable[int], settled: Mapping[str, int]) -> None:
+        """Take in what another program measured: its tickets as maker, and its latencies."""
+        self.tickets += sum(by_path.values())
+        self.by_path.update(by_path)
+        self.order_to_ticket_ms.extend(order_to_ticket_ms)
+        for ticket, after_ms in settled.items():
+            self._note_settled(ticket, after_ms)
 
     def paths(self) -> dict[str, int]:
         """Tickets by the way they were agreed."""

@@ -1,7 +1,10 @@
 """One node as a program: from its configuration to serving, until it is told to stop."""
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -9,10 +12,15 @@ from orrange_p2p.api.control import ControlServer
 from orrange_p2p.chain.deployment import check, check_market
 from orrange_p2p.chain.rpc import open_rpc
 from orrange_p2p.config import NodeConfig, parse_address
+from orrange_p2p.errors import ConfigError
 from orrange_p2p.launch.build import build_parts, deployment_of, network_id, node_keys, prepare_store
 from orrange_p2p.launch.methods import control_methods
-from orrange_p2p.node import Node
+from orrange_p2p.launch.report import Measurements
+from orrange_p2p.node import Node, NodeParts
 from orrange_p2p.store.lmdb_store import LmdbStore
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus  # the stubs that libp2p brings along hide trio's own
 
 
 def wall_clock_ms() -> int:
@@ -20,43 +28,76 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@asynccontextmanager
+async def stopping_on_signals() -> AsyncIterator[trio.CancelScope]:
+    """Cancel the block on SIGINT or SIGTERM; a second signal then does what it does by default.
+
+    Yields the scope that is cancelled, so that the caller can tell why the block ended. Only in the main thread.
+    """
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            await nursery.start(_cancel_on_signal, scope)
+            yield scope
+        nursery.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(
+    scope: trio.CancelScope, *, task_status: "TaskStatus[None]" = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            break
+    scope.cancel()
+
+
 async def serve_node(config: NodeConfig, *, on_started: Callable[[Node], None] | None = None) -> None:
-    """Run a node until cancelled.
+    """Run a node until cancelled, or until SIGINT or SIGTERM, which end it cleanly.
 
     Args:
         config: everything it needs.
         on_started: called once it listens.
 
     Raises:
-        ConfigError: the chain is not the one configured, or another node serves the data directory.
+        ConfigError: the chain is not the one configured, or the data directory cannot be made or is served already.
         ChainUnavailable: the chain cannot be reached at the start.
         NetworkError: the port is in use.
         StoreError: the store cannot be opened, or fails later.
     """
-    network = config.network
-    owner = parse_address(config.owner)
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with LmdbStore.open(config.store_path, create=True, network_id=network_id(network)) as store:
-        prepare_store(store, network, owner)
-        keys = node_keys(store)
-        async with open_rpc(config.rpc_url, expected_chain_id=network.chain_id) as backend:
-            deployment = deployment_of(network)
-            await check(backend, deployment)
-            for market in network.markets:
-                await check_market(backend, deployment, market.market())
-            parts = build_parts(
-                network,
-                store,
-                backend,
-                keys,
-                owner=owner,
-                clock_ms=wall_clock_ms,
-                listen_host=config.listen_host,
-                listen_port=config.listen_port,
-                bootstrap=config.bootstrap,
-            )
-            async with Node(parts).running() as node, trio.open_nursery() as nursery:
-                control = ControlServer(config.socket_path, control_methods(node, network))
-                await nursery.start(control.run)
-                if on_started is not None:
-                    on_started(node)
+    measurements = Measurements()
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"cannot make the data directory {config.data_dir}: {error.strerror}") from error
+    async with stopping_on_signals(), AsyncExitStack() as opened:
+        node = Node(await _build_node(opened, config), on_note=measurements.hear)
+        await opened.enter_async_context(node.running())
+        nursery = await opened.enter_async_context(trio.open_nursery())
+        control = ControlServer(config.socket_path, control_methods(node, config.network, measurements))
+        await nursery.start(control.run)
+        if on_started is not None:
+            on_started(node)
+
+
+async def _build_node(opened: AsyncExitStack, config: NodeConfig) -> NodeParts:
+    """Open the store and the chain, check that they belong to the network, and build the parts on them."""
+    network, owner = config.network, parse_address(config.owner)
+    store = opened.enter_context(LmdbStore.open(config.store_path, create=True, network_id=network_id(network)))
+    prepare_store(store, network, owner)
+    keys = node_keys(store)
+    backend = await opened.enter_async_context(open_rpc(config.rpc_url, expected_chain_id=network.chain_id))
+    deployment = deployment_of(network)
+    await check(backend, deployment)
+    for market in network.markets:
+        await check_market(backend, deployment, market.market())
+    return build_parts(
+        network,
+        store,
+        backend,
+        keys,
+        owner=owner,
+        clock_ms=wall_clock_ms,
+        listen_host=config.listen_host,
+        listen_port=config.listen_port,
+        bootstrap=config.bootstrap,
+    )
