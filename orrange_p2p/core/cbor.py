@@ -7,7 +7,7 @@ them can cost time or memory.
 Spec: protocol/spec/01-types.md [CBOR-1..5].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import cbor2
@@ -29,6 +29,34 @@ T = TypeVar("T")
 def encode(value: object) -> bytes:
     """Encode ints, bytes, bools and (nested) lists or tuples of them, shortest heads."""
     return cbor2.dumps(value)
+
+
+def encode_uint(number: int) -> bytes:
+    """Encode one unsigned integer of at most 64 bits, quicker than `encode` does."""
+    return _encode_head(_UINT, number)
+
+
+def encode_array(parts: Sequence[bytes]) -> bytes:
+    """Encode an array whose elements are encoded already."""
+    return _encode_head(_ARRAY, len(parts)) + b"".join(parts)
+
+
+def encode_bytes(content: bytes) -> bytes:
+    """Encode one byte string, quicker than `encode` does."""
+    return _encode_head(_BYTES, len(content)) + content
+
+
+def _encode_head(major: int, argument: int) -> bytes:
+    initial = major << 5
+    if argument < _SHORT_ARGUMENT:
+        return bytes((initial | argument,))
+    if argument < 2**8:
+        return bytes((initial | 24, argument))
+    if argument < 2**16:
+        return bytes((initial | 25,)) + argument.to_bytes(2, "big")
+    if argument < 2**32:
+        return bytes((initial | 26,)) + argument.to_bytes(4, "big")
+    return bytes((initial | 27,)) + argument.to_bytes(8, "big")
 
 
 def decode(encoded: bytes) -> Value:

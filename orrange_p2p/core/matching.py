@@ -7,8 +7,9 @@ Spec: protocol/spec/04-matching.md.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from orrange_p2p.core import cbor
 from orrange_p2p.core.book import Book, BookOrder
@@ -17,6 +18,7 @@ from orrange_p2p.core.ranges import Ranges, total
 from orrange_p2p.core.types import U8_MAX, U64_MAX, Address, Digest, Epoch, MarketId, OrderId, Side, TimeInForce
 
 TIER = 0
+_TIER_BYTES = cbor.encode_uint(TIER)
 Skips = frozenset[tuple[Address, Address]]
 NO_SKIPS: Skips = frozenset()
 
@@ -43,6 +45,7 @@ class Slot:
     """A matchable order inside the engine with its packed keys."""
 
     __slots__ = (
+        "_row",
         "effective",
         "entry_key",
         "free",
@@ -65,12 +68,30 @@ class Slot:
         self.is_ioc = order.tif is TimeInForce.IOC
         self.effective = effective
         self.free = book_order.free
+        self._row: bytes | None = None
         tier = bytes((U8_MAX - TIER,))
         entered = effective.to_bytes(8, "big")
         who = rank + order.session + order.nonce.to_bytes(8, "big")
-        worseness = order.price_ticks if order.side is Side.SELL else U64_MAX - order.price_ticks
-        self.key = worseness.to_bytes(8, "big") + tier + entered + who
+        self.key = _worseness(order.side, order.price_ticks).to_bytes(8, "big") + tier + entered + who
         self.entry_key = entered + tier + who
+
+    def set_free(self, free: Ranges) -> None:
+        """Other lots are free now."""
+        self.free = free
+        self._row = None
+
+    def row(self) -> bytes:
+        """What the order adds to the window digest, encoded; rows sort as their order ids do. Spec: [MATCH-8]."""
+        if self._row is None:
+            free = [cbor.encode_array((cbor.encode_uint(low), cbor.encode_uint(high))) for low, high in self.free]
+            order_id, effective = cbor.encode_bytes(self.order_id), cbor.encode_uint(self.effective)
+            self._row = cbor.encode_array((order_id, cbor.encode_array(free), effective, _TIER_BYTES))
+        return self._row
+
+
+def _worseness(side: Side, price_ticks: int) -> int:
+    """A price so that the best of a side is the least."""
+    return price_ticks if side is Side.SELL else U64_MAX - price_ticks
 
 
 def compute_rank(beacon: Digest, effective: Epoch, owner: Address, market_id: MarketId) -> Digest:
@@ -83,6 +104,71 @@ def compute_beacon(market_id: MarketId) -> Digest:
     return keccak256(market_id)
 
 
+class _Half:
+    """One side's orders, best first; changes are collected and merged in at once."""
+
+    __slots__ = ("_coming", "_keys", "_leaving", "_side", "_slots")
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+        self._slots: dict[bytes, Slot] = {}
+        self._keys: list[bytes] = []
+        self._leaving: list[bytes] = []
+        self._coming: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, at: int) -> Slot:
+        return self._slots[self._keys[at]]
+
+    def best(self, count: int) -> list[Slot]:
+        """The best `count` orders."""
+        return [self._slots[key] for key in self._keys[:count]]
+
+    def reach(self, price_ticks: int) -> int:
+        """How many of the best orders an order of the other side with this limit crosses."""
+        worseness = _worseness(self._side, price_ticks)
+        if worseness == U64_MAX:
+            return len(self._keys)
+        return bisect_left(self._keys, (worseness + 1).to_bytes(8, "big"))
+
+    def put_in(self, slot: Slot) -> None:
+        """Add an order at the next merge."""
+        self._slots[slot.key] = slot
+        self._coming.append(slot.key)
+
+    def take_out(self, slot: Slot) -> None:
+        """Drop an order at the next merge."""
+        del self._slots[slot.key]
+        self._leaving.append(slot.key)
+
+    def merge(self) -> None:
+        """Carry out what was collected, in passes of block moves over the keys.
+
+        What comes is merged first, so that an order may come and go, or go and come, in one change.
+        """
+        if self._coming:
+            grown: list[bytes] = []
+            at = 0
+            for key in sorted(self._coming):
+                found = bisect_left(self._keys, key, at)
+                grown += self._keys[at:found]
+                grown.append(key)
+                at = found
+            self._keys = grown + self._keys[at:]
+            self._coming = []
+        if self._leaving:
+            kept: list[bytes] = []
+            at = 0
+            for key in sorted(self._leaving):
+                found = bisect_left(self._keys, key, at)
+                kept += self._keys[at:found]
+                at = found + 1
+            self._keys = kept + self._keys[at:]
+            self._leaving = []
+
+
 class Engine:
     """The matchable orders of one market, sorted, changed epoch by epoch."""
 
@@ -90,8 +176,7 @@ class Engine:
         self._market_id = market_id
         self._beacon = beacon
         self._slots: dict[OrderId, Slot] = {}
-        self._by_key: tuple[dict[bytes, Slot], dict[bytes, Slot]] = ({}, {})
-        self._keys: tuple[list[bytes], list[bytes]] = ([], [])
+        self._halves = (_Half(Side.BUY), _Half(Side.SELL))
         self._ranks: dict[tuple[Epoch, Address], Digest] = {}
 
     def __len__(self) -> int:
@@ -103,32 +188,26 @@ class Engine:
 
         A changed order that is not matchable is taken out.
         """
-        leaving: tuple[list[bytes], list[bytes]] = ([], [])
-        coming: tuple[list[bytes], list[bytes]] = ([], [])
         for order_id in removed:
-            self._take_out(order_id, leaving)
+            self._take_out(order_id)
         for book_order, effective in changed:
             slot = self._slots.get(book_order.order_id)
             if not book_order.is_matchable:
-                self._take_out(book_order.order_id, leaving)
+                self._take_out(book_order.order_id)
             elif slot is not None and slot.effective == effective:
-                slot.free = book_order.free
+                slot.set_free(book_order.free)
             else:
-                self._take_out(book_order.order_id, leaving)
-                self._put_in(book_order, effective, coming)
-        for side in Side:
-            _remove_sorted(self._keys[side], leaving[side])
-            if coming[side]:
-                self._keys[side].extend(coming[side])
-                self._keys[side].sort()
+                self._take_out(book_order.order_id)
+                self._put_in(book_order, effective)
+        for half in self._halves:
+            half.merge()
 
-    def _take_out(self, order_id: OrderId, leaving: tuple[list[bytes], list[bytes]]) -> None:
+    def _take_out(self, order_id: OrderId) -> None:
         slot = self._slots.pop(order_id, None)
         if slot is not None:
-            del self._by_key[slot.side][slot.key]
-            leaving[slot.side].append(slot.key)
+            self._halves[slot.side].take_out(slot)
 
-    def _put_in(self, book_order: BookOrder, effective: Epoch, coming: tuple[list[bytes], list[bytes]]) -> None:
+    def _put_in(self, book_order: BookOrder, effective: Epoch) -> None:
         who = (effective, book_order.order.owner)
         rank = self._ranks.get(who)
         if rank is None:
@@ -137,54 +216,42 @@ class Engine:
                 self._ranks = {who: rank}
         slot = Slot(book_order, effective, rank)
         self._slots[slot.order_id] = slot
-        self._by_key[slot.side][slot.key] = slot
-        coming[slot.side].append(slot.key)
+        self._halves[slot.side].put_in(slot)
 
     def side(self, side: Side) -> Iterator[Slot]:
         """All orders of a side, best first."""
-        by_key = self._by_key[side]
-        return (by_key[key] for key in self._keys[side])
+        half = self._halves[side]
+        return (half[at] for at in range(len(half)))
+
+    def _crossing_counts(self) -> tuple[int, int]:
+        """How many bids are at or above the best ask, how many asks at or below the best bid."""
+        bids, asks = self._halves
+        if not len(bids) or not len(asks):
+            return 0, 0
+        return bids.reach(asks[0].price_ticks), asks.reach(bids[0].price_ticks)
 
     def crossing(self) -> tuple[list[Slot], list[Slot]]:
         """Bids at or above the best ask, asks at or below the best bid, each best first. Spec: [MATCH-7]."""
-        bid_keys, ask_keys = self._keys[Side.BUY], self._keys[Side.SELL]
-        if not bid_keys or not ask_keys:
-            return [], []
-        bids, asks = self._by_key[Side.BUY], self._by_key[Side.SELL]
-        best_bid = bids[bid_keys[0]].price_ticks
-        best_ask = asks[ask_keys[0]].price_ticks
-        bid_end = bisect_left(bid_keys, (U64_MAX - best_ask + 1).to_bytes(8, "big"))
-        ask_end = bisect_left(ask_keys, (best_bid + 1).to_bytes(8, "big")) if best_bid < U64_MAX else len(ask_keys)
-        return [bids[key] for key in bid_keys[:bid_end]], [asks[key] for key in ask_keys[:ask_end]]
+        bids, asks = self._halves
+        bid_count, ask_count = self._crossing_counts()
+        return bids.best(bid_count), asks.best(ask_count)
 
     def entitlements(self, skips: Skips = NO_SKIPS) -> tuple[Piece, ...]:
         """The pairs that may sign a ticket, in the order in which they arise. Spec: [MATCH-3..6]."""
-        bids, asks = self.crossing()
-        if not bids or not asks:
+        bids, asks = self._halves
+        bid_count, ask_count = self._crossing_counts()
+        if not bid_count or not ask_count:
             return ()
-        walked, looked_into = (bids, asks) if len(bids) <= len(asks) else (asks, bids)
-        return tuple(_Replay(walked, looked_into, skips).run())
+        if bid_count <= ask_count:
+            return tuple(_Replay(bids.best(bid_count), asks, skips).run())
+        return tuple(_Replay(asks.best(ask_count), bids, skips).run())
 
     def window_digest(self, epoch: Epoch, block_hash: Digest) -> Digest:
         """What two nodes compare before they sign. Spec: [MATCH-8]."""
         bids, asks = self.crossing()
-        slots = sorted(bids + asks, key=lambda slot: slot.order_id)
-        rows = [[slot.order_id, [list(lots) for lots in slot.free], slot.effective, TIER] for slot in slots]
-        return keccak256(cbor.encode([self._market_id, epoch, block_hash, self._beacon, rows]))
-
-
-def _remove_sorted(keys: list[bytes], leaving: list[bytes]) -> None:
-    """Delete `leaving` (all present, in any order) from sorted `keys` in one pass of block moves."""
-    if not leaving:
-        return
-    kept: list[bytes] = []
-    at = 0
-    for key in sorted(leaving):
-        found = bisect_left(keys, key, at)
-        kept.extend(keys[at:found])
-        at = found + 1
-    kept.extend(keys[at:])
-    keys[:] = kept
+        rows = cbor.encode_array(sorted([slot.row() for slot in bids] + [slot.row() for slot in asks]))
+        head = [cbor.encode(part) for part in (self._market_id, epoch, block_hash, self._beacon)]
+        return keccak256(cbor.encode_array([*head, rows]))
 
 
 class _Open:
@@ -218,30 +285,31 @@ class _Open:
 
 
 class _Replay:
-    """One replay of the crossing orders from an empty book."""
+    """One replay of the crossing orders from an empty book.
 
-    def __init__(self, walked: list[Slot], looked_into: list[Slot], skips: Skips) -> None:
+    The side with fewer of them is walked in order of entry. Of the deep side only those are ever looked at that a
+    walked order looks for, or that cross one that rests: `_within` of its best, so far, are known to do so.
+    """
+
+    def __init__(self, walked: list[Slot], deep: _Half, skips: Skips) -> None:
         self._walked = sorted(map(_Open, walked), key=_by_entry)
-        self._deep = looked_into
-        self._opened: dict[bytes, _Open] = {}
+        self._deep = deep
         self._skips = skips
+        self._is_bid_walked = walked[0].side is Side.BUY
+        self._opened: dict[bytes, _Open] = {}
         self._resting: list[_Open] = []
         self._front = 0
+        self._within = 0
+        self._to_enter: list[tuple[bytes, int]] = []
         self._pieces: list[Piece] = []
-        is_bid_walked = walked[0].side is Side.BUY
-        self._crosses: Callable[[Slot, Slot], bool] = _crosses_bid_first if is_bid_walked else _crosses_ask_first
 
     def run(self) -> list[Piece]:
-        first = self._walked[0].entry_key
-        later = sorted((slot for slot in self._deep if slot.entry_key > first), key=_slot_by_entry)
-        at = 0
         for walked in self._walked:
-            while at < len(later) and later[at].entry_key < walked.entry_key:
-                self._enter_deep(later[at])
-                at += 1
+            while self._to_enter and self._to_enter[0][0] < walked.entry_key:
+                self._enter_deep(self._deep[heappop(self._to_enter)[1]])
             self._enter_walked(walked)
-        for slot in later[at:]:
-            self._enter_deep(slot)
+        while self._to_enter:
+            self._enter_deep(self._deep[heappop(self._to_enter)[1]])
         return self._pieces
 
     def _open(self, slot: Slot) -> _Open:
@@ -250,15 +318,30 @@ class _Replay:
             found = self._opened[slot.key] = _Open(slot)
         return found
 
+    def _crosses(self, walked: Slot, deep: Slot) -> bool:
+        if self._is_bid_walked:
+            return walked.price_ticks >= deep.price_ticks
+        return walked.price_ticks <= deep.price_ticks
+
+    def _rest(self, walked: _Open) -> None:
+        """A walked order rests; deep orders that cross it and enter later will find it."""
+        insort(self._resting, walked, key=_by_priority)
+        within = self._deep.reach(walked.slot.price_ticks)
+        for at in range(self._within, within):
+            entry_key = self._deep[at].entry_key
+            if entry_key > walked.entry_key:
+                heappush(self._to_enter, (entry_key, at))
+        self._within = max(self._within, within)
+
     def _enter_deep(self, slot: Slot) -> None:
         """An order of the deep side enters: it takes from resting orders of the walked side."""
-        if not self._resting:
+        if not self._resting or not self._crosses(self._resting[0].slot, slot):
             return
         taker = self._open(slot)
         for maker in self._resting:
             if not taker.left or not self._crosses(maker.slot, slot):
                 break
-            if maker.left and self._is_compatible(maker.slot, slot):
+            if self._is_compatible(maker.slot, slot):
                 self._fill(maker, taker)
         self._resting = [maker for maker in self._resting if maker.left]
 
@@ -277,7 +360,7 @@ class _Replay:
             if maker.left:
                 self._fill(maker, taker)
         if taker.left and not taker.slot.is_ioc:
-            insort(self._resting, taker, key=_by_priority)
+            self._rest(taker)
 
     def _is_used_up(self, slot: Slot) -> bool:
         found = self._opened.get(slot.key)
@@ -317,18 +400,6 @@ def _by_entry(one: _Open) -> bytes:
 
 def _by_priority(one: _Open) -> bytes:
     return one.key
-
-
-def _slot_by_entry(slot: Slot) -> bytes:
-    return slot.entry_key
-
-
-def _crosses_bid_first(bid: Slot, ask: Slot) -> bool:
-    return bid.price_ticks >= ask.price_ticks
-
-
-def _crosses_ask_first(ask: Slot, bid: Slot) -> bool:
-    return bid.price_ticks >= ask.price_ticks
 
 
 def build_engine(book: Book, assignment: Mapping[OrderId, Epoch]) -> Engine:
