@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orrange_p2p.chain.account import AccountKey
 from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.deployment import Deployment
 from orrange_p2p.chain.lane import TransactionLane
@@ -29,7 +28,7 @@ class NodeKeys:
 
     session: SessionKey
     peer: PeerKey
-    submitter: AccountKey
+    submitter: SessionKey
 
 
 def network_id(network: NetworkConfig) -> bytes:
@@ -66,7 +65,7 @@ def node_keys(store: Store, make: Callable[[str], bytes] | None = None) -> NodeK
     peer = _secret(store, _PEER, make, lambda: PeerKey.generate().seed())
     submitter = _secret(store, _SUBMITTER, make, lambda: SessionKey.generate().secret_bytes())
     return NodeKeys(
-        session=SessionKey.from_bytes(session), peer=PeerKey.from_seed(peer), submitter=AccountKey(submitter)
+        session=SessionKey.from_bytes(session), peer=PeerKey.from_seed(peer), submitter=SessionKey.from_bytes(submitter)
     )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import trio
 
-from orrange_p2p.chain.account import AccountKey
 from orrange_p2p.chain.embedded import EmbeddedChain
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.config import STORE_NAME, NetworkConfig
@@ -110,7 +109,7 @@ async def run_demo(plan: DemoPlan, state: DemoState) -> Report:
         async with AsyncExitStack() as running:
             nursery = await running.enter_async_context(trio.open_nursery())
             running.callback(nursery.cancel_scope.cancel)
-            faucet = AccountKey(derive_secret(plan.seed, "faucet"))
+            faucet = SessionKey.from_bytes(derive_secret(plan.seed, "faucet"))
             chain = EmbeddedChain(
                 now_ms=clock,
                 genesis_time_s=DEMO_GENESIS_MS // 1000 - 1,
@@ -123,9 +122,9 @@ async def run_demo(plan: DemoPlan, state: DemoState) -> Report:
             needs = compute_needs(plan.events, plan.peers)
             members = [
                 Member(
-                    owner=AccountKey(owners[n].secret_bytes()),
+                    owner=owners[n],
                     session=SessionKey.from_bytes(_secret_of(plan, n)("session")).address,
-                    submitter=AccountKey(_secret_of(plan, n)("submitter")).address,
+                    submitter=SessionKey.from_bytes(_secret_of(plan, n)("submitter")).address,
                     need=needs[n],
                 )
                 for n in range(plan.peers)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orrange_p2p.chain.account import AccountKey
 from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.deployment import deploy
 from orrange_p2p.chain.funding import (
@@ -18,6 +17,7 @@ from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.config import MarketConfig, NetworkConfig
 from orrange_p2p.core.presets import Preset
 from orrange_p2p.core.types import Address, Scope, Side
+from orrange_p2p.keys.session import SessionKey
 from orrange_p2p.launch.flow import FlowEvent, Submit
 
 MARKET_NAME = "BTC-USD"
@@ -42,7 +42,7 @@ class Need:
 class Member:
     """An owner of the network to be, with its node's session and gas account."""
 
-    owner: AccountKey
+    owner: SessionKey
     session: Address
     submitter: Address
     need: Need

@@ -9,7 +9,6 @@ from pathlib import Path
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from orrange_p2p.chain.account import AccountKey
 from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.deployment import Deployment, deploy
 from orrange_p2p.chain.funding import (
@@ -42,6 +41,8 @@ from orrange_p2p.core.types import (
     TicketDigest,
     TimeInForce,
 )
+from orrange_p2p.keys.derive import derive_secret
+from orrange_p2p.keys.session import SessionKey
 
 EPOCH_MS = 1_000
 TICKET_LIFE_S = 60
@@ -54,9 +55,14 @@ QUOTE_ALLOCATED = 10**9
 EIP712_PATH = Path(__file__).parents[2] / "protocol" / "eip712.json"
 
 
-def faucet_key(label: str = "faucet") -> AccountKey:
+def dev_key(label: str, seed: int = 1) -> SessionKey:
+    """A development key."""
+    return SessionKey.from_bytes(derive_secret(str(seed), label))
+
+
+def faucet_key(label: str = "faucet") -> SessionKey:
     """The account that pays in these tests."""
-    return AccountKey.from_seed(1, label)
+    return dev_key(label, 1)
 
 
 @lru_cache(maxsize=1)
@@ -66,7 +72,7 @@ def typed_data() -> dict[str, dict[str, list[dict[str, str]]]]:
     return loaded
 
 
-def sign_typed(key: AccountKey, domain: Domain, name: str, message: dict[str, object]) -> tuple[Digest, Signature]:
+def sign_typed(key: SessionKey, domain: Domain, name: str, message: dict[str, object]) -> tuple[Digest, Signature]:
     """Digest and signature as eth-account computes them from protocol/eip712.json, independent of our own digests."""
     signable = encode_typed_data(
         domain_data={
@@ -86,10 +92,10 @@ def sign_typed(key: AccountKey, domain: Domain, name: str, message: dict[str, ob
 key_secrets: dict[Address, bytes] = {}
 
 
-def new_key(label: str) -> AccountKey:
+def new_key(label: str) -> SessionKey:
     """A key whose secret eth-account gets too."""
     secret = keccak256(b"orrange test " + label.encode())
-    key = AccountKey(secret)
+    key = SessionKey.from_bytes(secret)
     key_secrets[key.address] = secret
     return key
 
@@ -98,8 +104,8 @@ def new_key(label: str) -> AccountKey:
 class Trader:
     """An owner, its session, and how many orders it signed."""
 
-    owner: AccountKey
-    session: AccountKey
+    owner: SessionKey
+    session: SessionKey
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,13 +141,13 @@ class World:
             expiry_s=0,
         )
 
-    def sign_order(self, order: Order, key: AccountKey) -> SignedOrder:
+    def sign_order(self, order: Order, key: SessionKey) -> SignedOrder:
         """`order` signed by `key` with eth-account; checks that our own digest agrees."""
         digest, signature = sign_typed(key, self.deployment.domain, "Order", order_message(order))
         assert digest == Digest(Digests(self.deployment.domain).order(order))
         return SignedOrder(order=order, signature=signature)
 
-    def sign_ticket(self, ticket: Ticket, key: AccountKey) -> tuple[TicketDigest, Signature]:
+    def sign_ticket(self, ticket: Ticket, key: SessionKey) -> tuple[TicketDigest, Signature]:
         """`ticket` signed by `key` with eth-account; checks that our own digest agrees."""
         digest, signature = sign_typed(key, self.deployment.domain, "Ticket", ticket_message(ticket))
         assert digest == Digest(Digests(self.deployment.domain).ticket(ticket))
@@ -206,7 +212,7 @@ class World:
 
 
 async def build_world(
-    backend: Backend, *, traders: int = 2, label: str = "", faucet: AccountKey | None = None
+    backend: Backend, *, traders: int = 2, label: str = "", faucet: SessionKey | None = None
 ) -> World:
     """Deploy and fund. `label` keeps worlds on one chain apart: session keys are used once for ever."""
     lane = TransactionLane(backend, faucet or faucet_key())

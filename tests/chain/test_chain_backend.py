@@ -5,18 +5,19 @@ from itertools import pairwise
 import pytest
 import trio
 from chain_under_test import ChainUnderTest
-from chain_world import World, faucet_key
+from chain_world import World, dev_key, faucet_key
 
-from orrange_p2p.chain.account import AccountKey, TransactionFields
+from orrange_p2p.chain.account import TransactionFields
 from orrange_p2p.chain.backend import CallReverted, TransactionRefused
 from orrange_p2p.chain.contracts import explain_revert, token_contract, vault_contract
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import Address, Digest
+from orrange_p2p.keys.session import SessionKey
 
 NOBODY = Address(b"\x09" * 20)
 
 
-async def raw_transfer(chain: ChainUnderTest, key: AccountKey, nonce: int, value_wei: int = 1, **changes: int) -> bytes:
+async def raw_transfer(chain: ChainUnderTest, key: SessionKey, nonce: int, value_wei: int = 1, **changes: int) -> bytes:
     """A signed transfer of native coin to nobody."""
     fees = await chain.backend.fees()
     fields = TransactionFields(
@@ -110,7 +111,7 @@ async def test_a_used_nonce_is_refused_as_such(chain: ChainUnderTest) -> None:
 
 
 async def test_a_sender_that_cannot_pay_is_refused(chain: ChainUnderTest) -> None:
-    poor = AccountKey.from_seed(1, "poor")
+    poor = dev_key("poor", 1)
     with pytest.raises(TransactionRefused, match="(?i)insufficient funds") as refused:
         await chain.backend.send_raw(await raw_transfer(chain, poor, 0))
     assert not refused.value.is_nonce_taken

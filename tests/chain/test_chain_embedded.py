@@ -7,19 +7,20 @@ import pytest
 import trio
 import trio.testing
 from chain_under_test import FAUCET_WEI, GENESIS_S, ManualClock
-from chain_world import faucet_key
+from chain_world import dev_key, faucet_key
 
-from orrange_p2p.chain.account import AccountKey, TransactionFields
+from orrange_p2p.chain.account import TransactionFields
 from orrange_p2p.chain.backend import TransactionRefused
 from orrange_p2p.chain.embedded import EmbeddedChain
 from orrange_p2p.core.types import Address
 from orrange_p2p.errors import ChainUnavailable
+from orrange_p2p.keys.session import SessionKey
 
 NOBODY = Address(b"\x0f" * 20)
 LOOP = bytes.fromhex("5b600056")  # JUMPDEST, PUSH1 0, JUMP: burns all the gas it is given
 
 
-def make_chain(clock: ManualClock, *keys: AccountKey, chain_id: int = 31337, gas: int = 30_000_000) -> EmbeddedChain:
+def make_chain(clock: ManualClock, *keys: SessionKey, chain_id: int = 31337, gas: int = 30_000_000) -> EmbeddedChain:
     """A chain on which these keys are rich."""
     return EmbeddedChain(
         now_ms=clock.now_ms,
@@ -30,7 +31,7 @@ def make_chain(clock: ManualClock, *keys: AccountKey, chain_id: int = 31337, gas
     )
 
 
-def transfer(key: AccountKey, nonce: int, *, value_wei: int = 1, gas: int = 21_000, max_fee_wei: int = 10**10) -> bytes:
+def transfer(key: SessionKey, nonce: int, *, value_wei: int = 1, gas: int = 21_000, max_fee_wei: int = 10**10) -> bytes:
     """A signed transfer."""
     return TransactionFields(
         chain_id=31337,
@@ -55,7 +56,7 @@ async def test_the_same_arguments_and_transactions_give_the_same_hashes() -> Non
             await chain.mine()
         heads.append(await chain.head())
     assert heads[0] == heads[1]
-    other = await make_chain(ManualClock(GENESIS_S), AccountKey.from_seed(2, "faucet")).head()
+    other = await make_chain(ManualClock(GENESIS_S), dev_key("faucet", 2)).head()
     assert other.hash != (await make_chain(ManualClock(GENESIS_S)).head()).hash
 
 
@@ -134,7 +135,7 @@ async def test_twenty_transactions_of_one_sender_share_a_block() -> None:
 
 
 async def test_a_full_block_serves_every_sender_in_turn() -> None:
-    keys = [AccountKey.from_seed(seed, "sender") for seed in range(3)]
+    keys = [dev_key("sender", seed) for seed in range(3)]
     chain = make_chain(ManualClock(GENESIS_S), *keys, gas=6 * 21_000)
     sent = {
         (seed, nonce): await chain.send_raw(transfer(key, nonce))
@@ -150,7 +151,7 @@ async def test_a_full_block_serves_every_sender_in_turn() -> None:
 
 
 async def test_a_transaction_that_became_invalid_is_dropped_and_spoils_nothing() -> None:
-    poor, rich = AccountKey.from_seed(3, "poor"), faucet_key()
+    poor, rich = dev_key("poor", 3), faucet_key()
     chain = make_chain(ManualClock(GENESIS_S), poor, rich)
     most = FAUCET_WEI - 2 * 21_000 * 10**10
     first = await chain.send_raw(transfer(poor, 0, value_wei=most))

@@ -4,15 +4,14 @@ import pytest
 import trio
 import trio.testing
 from chain_under_test import FAUCET_WEI, GENESIS_S, ChainUnderTest, ManualClock
-from chain_world import World, faucet_key, new_key
+from chain_world import World, dev_key, faucet_key
 
-from orrange_p2p.chain.account import AccountKey
 from orrange_p2p.chain.backend import Receipt, TransactionRefused
 from orrange_p2p.chain.contracts import token_contract, vault_contract
 from orrange_p2p.chain.embedded import EmbeddedChain
 from orrange_p2p.chain.lane import SentTransaction, TransactionLane
 from orrange_p2p.core.types import Address
-from orrange_p2p.errors import ChainUnavailable, ConfigError, EscrowReverted
+from orrange_p2p.errors import ChainUnavailable, EscrowReverted
 
 NOBODY = Address(b"\x0a" * 20)
 
@@ -101,7 +100,7 @@ async def test_somebody_else_using_the_account_costs_one_more_try(world: World) 
 
 
 async def test_an_account_without_coin_is_refused_and_counted(world: World) -> None:
-    lane = TransactionLane(world.backend, AccountKey.from_seed(2, "penniless"))
+    lane = TransactionLane(world.backend, dev_key("penniless", 2))
     with pytest.raises(TransactionRefused, match="(?i)insufficient funds"):
         await lane.submit(world.market.base, mint(1), gas=100_000)
     assert lane.statistics()["refused"] == 1
@@ -117,7 +116,7 @@ async def test_a_transaction_that_no_block_takes_is_given_up_at_the_deadline(cha
 
 
 async def test_a_lost_transaction_leaves_no_gap() -> None:
-    key, poor = faucet_key(), AccountKey.from_seed(5, "soon poor")
+    key, poor = faucet_key(), dev_key("soon poor", 5)
     clock = ManualClock(GENESIS_S)
     chain = EmbeddedChain(
         now_ms=clock.now_ms, genesis_time_s=GENESIS_S, balances_wei={key.address: FAUCET_WEI, poor.address: 10**18}
@@ -141,25 +140,3 @@ async def test_a_cancelled_send_leaves_no_gap(world: World) -> None:
         await lane.send(world.market.base, mint(1), gas=100_000)
     for amount in (2, 3):
         assert (await lane.submit(world.market.base, mint(amount), gas=100_000)).is_success
-
-
-def test_no_repr_shows_a_secret() -> None:
-    secret = bytes(range(1, 33))
-    key = AccountKey(secret)
-    assert secret.hex() not in repr(key)
-    assert repr(secret) not in repr(key)
-    assert repr(key) == f"AccountKey(0x{key.address.hex()})"
-
-
-@pytest.mark.parametrize("secret", [b"", bytes(32), b"\xff" * 32, b"\x01" * 31])
-def test_a_key_out_of_range_is_refused_without_being_shown(secret: bytes) -> None:
-    with pytest.raises(ConfigError) as refused:
-        AccountKey(secret)
-    assert not secret or secret.hex() not in str(refused.value)
-
-
-def test_a_seed_and_a_label_fix_a_key() -> None:
-    assert AccountKey.from_seed(7, "a").address == AccountKey.from_seed(7, "a").address
-    addresses = {AccountKey.from_seed(seed, label).address for seed in (7, 8) for label in ("a", "b")}
-    assert len(addresses) == 4
-    assert new_key("x").address == new_key("x").address
