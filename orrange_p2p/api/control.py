@@ -7,6 +7,7 @@ One JSON object a line. Request `{"method": ..., "params": {...}}`; answer `{"ok
 import json
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trio_typing import TaskStatus  # the stubs that libp2p brings along hide trio's own
 
 MAX_CLIENTS = 32
+MAX_RECURSION = 10_000
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 Params = Mapping[str, Any]
@@ -52,6 +54,8 @@ class ControlServer:
         Raises:
             ConfigError: the path is too long, or another node serves it.
         """
+        # A library may have raised the limit so far that nested JSON overflows the C stack instead of raising.
+        sys.setrecursionlimit(min(sys.getrecursionlimit(), MAX_RECURSION))
         listening = _listen(self._path)
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         try:
