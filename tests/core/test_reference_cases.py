@@ -36,7 +36,6 @@ def assert_free(world: World, order: Order, free: tuple[tuple[int, int], ...]) -
     assert {row.order_id: row.free for row in book.orders}[digest(DOMAIN, "Order", order)] == free
 
 
-@pytest.mark.xfail(strict=True, reason="core/feeds.py reads tickets of a rival but not of the entry that is held")
 def test_tickets_of_a_fork_ahead_of_a_gap_stand_whichever_half_came_first() -> None:
     """Spec: [FEED-6], [FEED-8], [HOLD-6]."""
     world = open_world()
@@ -53,7 +52,27 @@ def test_tickets_of_a_fork_ahead_of_a_gap_stand_whichever_half_came_first() -> N
         assert fast_bytes(world, list(order)) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="core/book.py held_lots answers one side only when both are the same order")
+@pytest.mark.xfail(
+    strict=True, reason="core/feeds.py _tickets_that_stand keeps one hold a ticket and epoch, any signer"
+)
+@pytest.mark.parametrize("is_good_first", [True, False])
+def test_a_dead_session_cannot_take_a_ticket_back_by_spoiling_a_copy_of_it(is_good_first: bool) -> None:
+    """A copy with another taker signature holds what it holds, and takes nothing from the good one. Spec: [HOLD-2]."""
+    world = open_world()
+    taker, maker = place(world, 0, BUY), place(world, 1, SELL)
+    taker_pen, maker_pen = world.pen_of(taker), world.pen_of(maker)
+    good = ticket_item(world.ticket_between(maker, taker, 2, 0, FIRST_EPOCH), taker_pen, maker_pen)
+    spoilt = [*good[:2], bytes(65), good[3]]
+    maker_pen.items = [good, spoilt] if is_good_first else [spoilt, good]
+    world.flush(maker_pen)
+    fork = make_entry(maker_pen, [spoilt], seq=1, prev_hash=maker_pen.prev_hash)
+    world.entries.append(sign_entry(maker_pen, fork))
+    world.close()
+    assert_free(world, taker, ((2, 8),))
+    for order in permutations(world.entries):
+        assert fast_bytes(world, list(order)) == reference_bytes(world)
+
+
 def test_a_ticket_of_an_order_with_itself_holds_both_its_ranges() -> None:
     """Spec: [HOLD-1], [HOLD-5]."""
     world = open_world()

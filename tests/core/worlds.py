@@ -285,7 +285,7 @@ class World:
         maker = opposite[-1 - dice.below(len(opposite))]
         lots, start, age, quirk = 1 + dice.below(4), dice.below(6), dice.below(4), dice.below(30)
         if quirk == 20:
-            maker = next((order for order in self.orders if order.side == taker.side and order != taker), maker)
+            maker = next((order for order in self.orders if order.side == taker.side), maker)
         ticket = self.ticket_between(maker, taker, lots, start, self.epoch - (age if age < 3 else 0))
         ticket = self._spoil_ticket(ticket, quirk)
         taker_pen, maker_pen = self.pen_of(taker), self.pen_of(maker)
