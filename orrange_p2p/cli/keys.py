@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from orrange_p2p.cli.options import AsJson
 from orrange_p2p.errors import ConfigError
 from orrange_p2p.keys.keystore import (
     PASSPHRASE_FILE_VARIABLE,
@@ -38,7 +39,6 @@ PassphraseFile = Annotated[
         f"{PASSPHRASE_FILE_VARIABLE} names; with neither, ask for it.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")]
 
 
 @app.command(
