@@ -36,6 +36,7 @@ MAX_BATCH_BYTES = 64 * 1024
 MAX_BATCH_ENTRIES = 64
 BATCH_VERSION = 1
 _MAX_LIST = 8
+_MAX_SIDE, _MAX_KIND, _MAX_TIF, _MAX_TICKET_KIND = max(Side), max(OrderKind), max(TimeInForce), max(TicketKind)
 _TAG_DELEGATION, _TAG_ORDER, _TAG_CANCEL, _TAG_OFFER, _TAG_TICKET = 1, 2, 3, 4, 5
 
 
@@ -70,11 +71,11 @@ def _order_from(fields: Fields) -> Order:
         owner=Address(fields.fixed("owner", 20)),
         session=Address(fields.fixed("session", 20)),
         nonce=fields.uint("nonce"),
-        side=Side(fields.uint("side", most=max(Side))),
-        kind=OrderKind(fields.uint("kind", most=max(OrderKind))),
+        side=Side(fields.uint("side", most=_MAX_SIDE)),
+        kind=OrderKind(fields.uint("kind", most=_MAX_KIND)),
         price_ticks=fields.uint("price_ticks", least=1),
         quantity_lots=fields.uint("quantity_lots", least=1),
-        tif=TimeInForce(fields.uint("tif", most=max(TimeInForce))),
+        tif=TimeInForce(fields.uint("tif", most=_MAX_TIF)),
         expiry_s=fields.uint("expiry"),
         post_only=fields.boolean("post_only"),
         min_tier=fields.uint("min_tier", most=U8_MAX),
@@ -123,7 +124,7 @@ def ticket_from(fields: Fields) -> Ticket:
         epoch=Epoch(fields.uint("epoch")),
         deadline_s=fields.uint("deadline"),
         ticket_nonce=fields.uint("ticket_nonce"),
-        kind=TicketKind(fields.uint("kind", most=max(TicketKind))),
+        kind=TicketKind(fields.uint("kind", most=_MAX_TICKET_KIND)),
         payment_method=fields.uint("payment_method", most=U32_MAX),
         arbitrator=Address(fields.fixed("arbitrator", 20)),
         security=fields.uint("security", most=U8_MAX),

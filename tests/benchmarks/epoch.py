@@ -1,0 +1,133 @@
+"""One epoch's matching over a deep book: newcomers in, cancels out, entitlements and window digest computed.
+
+What an epoch entitles is taken as settled before the next one starts, and the book is brought back to its depth, both
+outside the measured time. The baseline sorts the same book again from nothing, by a tuple of what decides priority,
+and does no more. A second scenario adds one lot that crosses the whole other side.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from orrange_p2p.core.book import BookOrder
+from orrange_p2p.core.matching import Engine, Piece, compute_beacon, compute_rank
+from orrange_p2p.core.ranges import complement, total, union
+from orrange_p2p.core.types import Digest, Epoch, OrderId, Side
+from tests.benchmarks.figures import Figure, compared
+from tests.benchmarks.street import DEEP_TICKS, MARKET_ID, MIDDLE_TICKS, Street
+
+BEACON = compute_beacon(MARKET_ID)
+BLOCK_HASH = Digest(b"\xb1" * 32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much one scenario does."""
+
+    resting: int
+    newcomers: int = 1000
+    cancels: int = 300
+    epochs: int = 40
+    baseline_epochs: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """CPU milliseconds of each epoch, and how many pieces arose in all."""
+
+    epoch_ms: list[float]
+    baseline_ms: list[float]
+    pieces: int
+
+
+SIZES = (Size(resting=10_000), Size(resting=100_000))
+
+
+def run(sizes: tuple[Size, ...] = SIZES) -> Iterator[Figure]:
+    """Measure and report; takes about half a minute."""
+    for size in sizes:
+        scenario = f"{size.newcomers} in, {size.cancels} out, {size.resting} resting"
+        yield from _report(scenario, measure(size, is_reached_across=False))
+        yield from _report(f"{scenario}, one lot across", measure(size, is_reached_across=True))
+
+
+def _report(scenario: str, times: Times) -> Iterator[Figure]:
+    for name, pick in (("median", statistics.median), ("max", max)):
+        value, baseline = pick(times.epoch_ms), pick(times.baseline_ms)
+        yield compared("epoch", f"{scenario}, {name}", value, "ms CPU", baseline=baseline)
+
+
+def measure(size: Size, *, is_reached_across: bool) -> Times:
+    """Run one scenario."""
+    street = Street(size.resting)
+    engine = Engine(MARKET_ID, BEACON)
+    live = {row.order_id: row for row in (street.rest(street.order(), 0) for _ in range(size.resting))}
+    engine.apply((), [(row, row.claimed) for row in live.values()])
+    _settle(engine, live, engine.entitlements())
+    epoch_ms: list[float] = []
+    baseline_ms: list[float] = []
+    pieces = 0
+    for epoch in range(1, size.epochs + 1):
+        gone = street.pick(list(live), size.cancels)
+        come = [street.rest(street.order(), epoch) for _ in range(size.newcomers)]
+        if is_reached_across:
+            come.append(street.rest(street.order_at(Side.BUY, MIDDLE_TICKS + DEEP_TICKS, 1), epoch))
+        placed = [(row, row.claimed) for row in come]
+        started = time.process_time()
+        engine.apply(gone, placed)
+        entitled = engine.entitlements()
+        engine.window_digest(Epoch(epoch), BLOCK_HASH)
+        epoch_ms.append((time.process_time() - started) * 1000)
+        pieces += len(entitled)
+        for order_id in gone:
+            del live[order_id]
+        live |= {row.order_id: row for row in come}
+        if epoch <= size.baseline_epochs:
+            baseline_ms.append(_sort_again(live))
+        _settle(engine, live, entitled)
+        _thin_out(engine, live, street.pick(list(live), max(0, len(live) - size.resting)))
+    return Times(epoch_ms=epoch_ms, baseline_ms=baseline_ms, pieces=pieces)
+
+
+def _settle(engine: Engine, live: dict[OrderId, BookOrder], entitled: tuple[Piece, ...]) -> None:
+    """Take what was entitled out of the book, as its settlement would."""
+    taken: dict[OrderId, list[tuple[int, int]]] = {}
+    for piece in entitled:
+        taken.setdefault(piece.maker_order, []).append((piece.maker_from, piece.maker_to))
+        taken.setdefault(piece.taker_order, []).append((piece.taker_from, piece.taker_to))
+    filled: list[OrderId] = []
+    partly: list[tuple[BookOrder, Epoch]] = []
+    for order_id, lots in taken.items():
+        row = live[order_id]
+        quantity_lots = row.order.quantity_lots
+        free = complement(union([*complement(row.free, quantity_lots), *lots]), quantity_lots)
+        if total(free):
+            live[order_id] = replace(row, free=free)
+            partly.append((live[order_id], row.claimed))
+        else:
+            filled.append(order_id)
+    engine.apply((), partly)
+    _thin_out(engine, live, filled)
+
+
+def _thin_out(engine: Engine, live: dict[OrderId, BookOrder], excess: list[OrderId]) -> None:
+    engine.apply(excess, ())
+    for order_id in excess:
+        del live[order_id]
+
+
+def _sort_again(live: dict[OrderId, BookOrder]) -> float:
+    """Sort both sides from nothing, best first; returns the CPU milliseconds that took."""
+    owners = {(row.claimed, row.order.owner) for row in live.values()}
+    ranks = {(claimed, owner): compute_rank(BEACON, claimed, owner, MARKET_ID) for claimed, owner in owners}
+
+    def priority(row: BookOrder) -> tuple[int, int, bytes, bytes, int]:
+        order = row.order
+        price_ticks = order.price_ticks if order.side is Side.SELL else -order.price_ticks
+        return (price_ticks, row.claimed, ranks[row.claimed, order.owner], order.session, order.nonce)
+
+    started = time.process_time()
+    for side in Side:
+        sorted((row for row in live.values() if row.order.side is side), key=priority)
+    return (time.process_time() - started) * 1000

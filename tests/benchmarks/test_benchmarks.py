@@ -1,0 +1,95 @@
+"""Each benchmark runs at a small size and reports figures that make sense; the figures themselves are for people."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.benchmarks import codec, epoch, gossip, signatures
+from tests.benchmarks.figures import Figure, compared
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = epoch.Size(resting=400, newcomers=80, cancels=20, epochs=4, baseline_epochs=2)
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.benchmarks", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+
+
+def _check(name: str, figures: Iterable[Figure]) -> list[Figure]:
+    found = list(figures)
+    assert found
+    assert len({figure.figure for figure in found}) == len(found)
+    for figure in found:
+        assert figure.benchmark == name
+        assert figure.value > 0
+        assert figure.baseline is not None
+        assert figure.baseline > 0
+        assert figure.ratio is not None
+    return found
+
+
+@pytest.mark.parametrize("arguments", [(), ("nonsense",), ("--json",), ("codec", "epoch")])
+def test_anything_but_one_known_name_is_refused_in_a_sentence(arguments: tuple[str, ...]) -> None:
+    done = _run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    was = " ".join(argument for argument in arguments if argument != "--json") or "none"
+    assert done.stderr == f"expected one benchmark of codec, signatures, epoch, gossip, was {was}\n"
+
+
+def test_json_is_one_line_a_figure_with_the_agreed_keys() -> None:
+    done = _run("codec", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == 4
+    for line in lines:
+        assert sorted(line) == ["baseline", "benchmark", "figure", "ratio", "unit", "value"]
+
+
+def test_without_json_it_is_a_table() -> None:
+    done = _run("codec")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "decode an entry of 32 orders" in done.stdout
+
+
+def test_codec_runs_small() -> None:
+    assert len(_check("codec", codec.run(entries=40))) == 4
+
+
+def test_an_entry_that_is_not_deterministic_fails_the_codec_baseline() -> None:
+    encoded = codec.encode_entry(codec.make_entries(1, 2)[0])
+    codec.load_and_compare(encoded)
+    with pytest.raises(ValueError, match="not deterministic"):
+        codec.load_and_compare(encoded.replace(b"\x89", b"\x98\x09", 1))
+
+
+def test_signatures_runs_small() -> None:
+    figures = _check("signatures", signatures.run(orders=20))
+    assert [figure.figure for figure in figures] == ["digest", "sign", "recover"]
+
+
+def test_epoch_runs_small() -> None:
+    assert len(_check("epoch", epoch.run((SMALL,)))) == 4
+
+
+@pytest.mark.parametrize("is_reached_across", [False, True])
+def test_the_epochs_that_are_measured_match_something(*, is_reached_across: bool) -> None:
+    times = epoch.measure(SMALL, is_reached_across=is_reached_across)
+    assert len(times.epoch_ms) == SMALL.epochs
+    assert times.pieces >= SMALL.epochs
+
+
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+def test_gossip_runs_small(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    received = trio.run(gossip._measure, kind, 20, 5, 0.0)
+    assert received.messages == 19
+
+
+def test_a_ratio_is_value_over_baseline() -> None:
+    assert compared("codec", "one", 3, "us", baseline=2).ratio == 1.5
