@@ -1,8 +1,7 @@
 """The demo: peers in one process, real sockets between them, an embedded chain below, order flow on top."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from orrange_p2p.keys.derive import derive_secret
 from orrange_p2p.keys.session import SessionKey
 from orrange_p2p.launch.build import NodeKeys, build_parts, deployment_of, network_id, node_keys, prepare_store
 from orrange_p2p.launch.conserve import compute_moved, is_value_conserved
+from orrange_p2p.launch.directory import open_directory
 from orrange_p2p.launch.flow import FlowEvent
 from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, compute_needs, found_network
 from orrange_p2p.launch.replay import Replay
@@ -105,7 +105,8 @@ async def run_demo(plan: DemoPlan, state: DemoState) -> Report:
         OrrangeError: anything else that a person can do something about, in one sentence.
     """
     clock = DemoClock(DEMO_GENESIS_MS)
-    with _directory(plan.keep) as directory, ExitStack() as stores:
+    kept = open_directory(plan.keep, prefix="orrange-demo-", option="--keep")
+    with kept as directory, ExitStack() as stores:
         async with AsyncExitStack() as running:
             nursery = await running.enter_async_context(trio.open_nursery())
             running.callback(nursery.cancel_scope.cancel)
@@ -145,18 +146,6 @@ async def run_demo(plan: DemoPlan, state: DemoState) -> Report:
 
 def _secret_of(plan: DemoPlan, number: int) -> Callable[[str], bytes]:
     return lambda name: derive_secret(plan.seed, f"{name} {number}")
-
-
-@contextmanager
-def _directory(keep: Path | None) -> Iterator[Path]:
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="orrange-demo-") as name:
-            yield Path(name)
-        return
-    if keep.exists() and any(keep.iterdir()):
-        raise ConfigError(f"expected an empty directory for --keep, was {keep}: choose another or empty it")
-    keep.mkdir(parents=True, exist_ok=True)
-    yield keep
 
 
 def _open_peer(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import trio
 
+from orrange_p2p.api.control import NodeUnreachable
 from orrange_p2p.core.types import OrderId, Side
 from orrange_p2p.errors import OrderError
 from orrange_p2p.launch.flow import Cancel, FlowEvent
@@ -18,10 +19,13 @@ class Trader(Protocol):
     """Whoever places and cancels orders for one owner."""
 
     async def place(self, side: Side, price_ticks: int, quantity_lots: int) -> OrderId:
-        """Place a good-till-cancelled limit order; raises OrderError if it is refused."""
+        """Place a good-till-cancelled limit order.
+
+        Raises OrderError if it is refused, NodeUnreachable if there is nobody to ask.
+        """
 
     async def cancel(self, order_id: OrderId) -> None:
-        """Cancel it; raises OrderError if it is live no more."""
+        """Cancel it; raises OrderError if it is live no more, NodeUnreachable if there is nobody to ask."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +86,8 @@ class Replay:
             except OrderError as error:
                 self.counts["refused"] += 1
                 self.refusals[error.rule] += 1
+            except NodeUnreachable as error:
+                self._count_lost(error)
             finally:
                 placed.is_done.set()
 
@@ -95,3 +101,8 @@ class Replay:
                 self.counts["cancelled"] += 1
             except OrderError:
                 self.counts["cancels_too_late"] += 1
+            except NodeUnreachable as error:
+                self._count_lost(error)
+
+    def _count_lost(self, error: NodeUnreachable) -> None:
+        self.counts["unanswered" if error.was_sent else "unsent"] += 1

@@ -1,0 +1,108 @@
+"""Waits until a devnet has come to rest, then compares what every peer says, and what the chain says.
+
+Peers are asked for digests of their books at one epoch that all have reached, and for the tickets and settlements they
+know; nothing is taken from this program's own memory of the run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from orrange_p2p.api.control import NodeUnreachable
+from orrange_p2p.config import NetworkConfig, parse_address
+from orrange_p2p.core.types import Address
+from orrange_p2p.launch.conserve import Moved
+from orrange_p2p.launch.devnet_remote import GONE_LIMIT_S, RemoteNode, Status, ask_all
+
+SETTLE_LIMIT_S = 90
+QUIET_EPOCHS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerView:
+    """What one peer says at the end."""
+
+    number: int
+    digest: str
+    entries: int
+    tickets: frozenset[str]
+    settled: frozenset[str]
+    gossip_drops: int
+    by_path: Mapping[str, int]
+    order_to_ticket_ms: Sequence[int]
+    ticket_to_chain_ms: Mapping[str, int]
+    moved: Mapping[Address, Moved]
+
+
+async def wait_quiet(nodes: Sequence[RemoteNode], network: NetworkConfig) -> None:
+    """Wait until nothing is under way and all peers hold the same entries for a few epochs.
+
+    Gives up after SETTLE_LIMIT_S, or after GONE_LIMIT_S if peers are down then and the others are at rest.
+    """
+    market, epoch_ms = network.markets[0].name, network.constants().epoch_ms
+    started = trio.current_time()
+    quiet_since: int | None = None
+    last_heads: object = None
+    while trio.current_time() < started + SETTLE_LIMIT_S:
+        statuses = await ask_all(nodes)
+        pending = [status["pending"][market] for status in statuses if status is not None]
+        is_gone = len(pending) < len(nodes)
+        heads = pending[0]["heads"] if pending else None
+        is_quiet = bool(pending) and all(one["heads"] == heads and _is_idle(one, is_gone) for one in pending)
+        epoch = min((one["epoch"] for one in pending if one["epoch"] is not None), default=0)
+        if not is_quiet or heads != last_heads:
+            quiet_since, last_heads = None, heads
+        elif quiet_since is None:
+            quiet_since = epoch
+        is_worth_waiting = is_gone and trio.current_time() < started + GONE_LIMIT_S
+        if quiet_since is not None and epoch >= quiet_since + QUIET_EPOCHS and not is_worth_waiting:
+            return
+        await trio.sleep(epoch_ms / 1000)
+
+
+def _is_idle(pending: Mapping[str, Any], is_gone: bool) -> bool:  # noqa: FBT001 - read where it is called
+    """Whether a peer has nothing under way; what it would trade with a peer that is gone does not count."""
+    has_entitled = bool(pending["entitled"]) and not is_gone
+    is_busy = pending["outbox"] or pending["unsettled"] or (pending["exchanges"] and not is_gone)
+    return pending["epoch"] is not None and not has_entitled and not is_busy
+
+
+async def look_at_all(nodes: Sequence[RemoteNode], network: NetworkConfig) -> list[PeerView]:
+    """The views of all peers that answer, with digests at one epoch."""
+    market = network.markets[0].name
+    statuses = await ask_all(nodes)
+    there = [(node, status) for node, status in zip(nodes, statuses, strict=True) if _epoch(status, market) is not None]
+    epoch = min((_epoch(status, market) or 0 for _, status in there), default=0)
+    views: list[PeerView] = []
+    for node, status in there:
+        try:
+            digest = await node.ask("book.digest", market=market, epoch=epoch)
+            measured = await node.ask("measurements", market=market)
+        except NodeUnreachable:
+            continue
+        views.append(_view(node, status, digest, measured))
+    return views
+
+
+def _epoch(status: Status | None, market: str) -> int | None:
+    return status["pending"][market]["epoch"] if status is not None else None
+
+
+def _view(node: RemoteNode, status: Status | None, digest: Mapping[str, Any], measured: Mapping[str, Any]) -> PeerView:
+    return PeerView(
+        number=node.number,
+        digest=digest["digest"],
+        entries=digest["entries"],
+        tickets=frozenset(digest["tickets"]),
+        settled=frozenset(digest["settled"]),
+        gossip_drops=status["gossip_drops"] if status is not None else 0,
+        by_path=measured["by_path"],
+        order_to_ticket_ms=measured["order_to_ticket_ms"],
+        ticket_to_chain_ms=measured["ticket_to_chain_ms"],
+        moved={
+            parse_address(owner): Moved(base=moved["base"], quote=moved["quote"])
+            for owner, moved in measured["moved"].items()
+        },
+    )
