@@ -74,14 +74,17 @@ class TicketStreams:
 
     async def _send_all(self, peer: PeerId, source: trio.MemoryReceiveChannel[TicketMessage]) -> None:
         """Send what is queued; ends, and is started anew by the next frame, once the stream fails."""
+        taken = 0
         try:
             stream = await self._network.open_stream(peer, PROTOCOL, max_frame_bytes=MAX_TICKET_FRAME_BYTES)
             async with stream:
                 async for message in source:
+                    taken = 1
                     await stream.send(encode_ticket_message(message))
+                    taken = 0
                     self._sent += 1
         except NetworkError:
-            self._dropped_failed += 1 + source.statistics().current_buffer_used
+            self._dropped_failed += taken + source.statistics().current_buffer_used
         finally:
             self._queues.pop(peer, None)
             source.close()
