@@ -183,9 +183,12 @@ class SyncService:
                 first = await self._fetch(client, peer, market, head.session, known_seq, head.next_seq)
                 if first is not None and first.entry.header.prev_hash != known_hash and known_seq:
                     await self._fetch(client, peer, market, head.session, 0, known_seq)
-            elif head.next_seq == known_seq and head.head_hash != known_hash:
-                if not self._view.is_dead(market, head.session):
-                    await self._fetch(client, peer, market, head.session, 0, known_seq)
+            elif (
+                head.next_seq == known_seq
+                and head.head_hash != known_hash
+                and not self._view.is_dead(market, head.session)
+            ):
+                await self._fetch(client, peer, market, head.session, 0, known_seq)
         return answer.heads
 
     async def _fetch(

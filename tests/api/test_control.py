@@ -1,7 +1,6 @@
 """The control socket: what it answers, and what it does not fall over."""
 
 import json
-import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Mapping
@@ -107,7 +106,7 @@ async def test_a_client_that_leaves_half_way_harms_nobody(tmp_path: Path) -> Non
 
 async def test_only_its_user_can_open_the_socket(tmp_path: Path) -> None:
     async with serving(tmp_path / "s"):
-        assert stat.S_IMODE(os.stat(tmp_path / "s").st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
 
 
 async def test_a_second_node_on_the_socket_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
