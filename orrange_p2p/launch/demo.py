@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -26,6 +27,9 @@ from orrange_p2p.launch.replay import Replay
 from orrange_p2p.launch.report import Measurements, Report, measure_latency
 from orrange_p2p.node import Node
 from orrange_p2p.store.lmdb_store import LmdbStore
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus  # the stubs that libp2p brings along hide trio's own
 
 DEMO_GENESIS_MS = 1_700_000_000_000
 DEMO_CHAIN_ID = 31337
@@ -136,7 +140,9 @@ async def run_demo(plan: DemoPlan, state: DemoState) -> Report:
             peers = [
                 _open_peer(stores, directory, plan, number, owners[number], network) for number in range(plan.peers)
             ]
-            nodes = await _start_nodes(running, network, chain, peers, clock, state)
+            homes = await running.enter_async_context(trio.open_nursery())
+            running.callback(homes.cancel_scope.cancel)
+            nodes = await _start_nodes(homes, network, chain, peers, clock, state)
             state.rules = network.rules()[0]
             await _warm_up(nodes, state)
             report = await _trade(plan, state, nodes, chain, network, members, chain_clock=clock)
@@ -158,14 +164,14 @@ def _open_peer(
 
 
 async def _start_nodes(
-    running: AsyncExitStack,
+    homes: trio.Nursery,
     network: NetworkConfig,
     chain: EmbeddedChain,
     peers: Sequence[_Peer],
     clock: DemoClock,
     state: DemoState,
 ) -> tuple[Node, ...]:
-    """Start every node on a free port and connect all of them."""
+    """Start every node on a free port and in a task of its own, so that all of them stop at once; connect them."""
     state.stage = "starting peers"
     nodes: list[Node] = []
     addresses: list[str] = []
@@ -181,11 +187,18 @@ async def _start_nodes(
             listen_port=0,
             bootstrap=tuple(addresses),
         )
-        node = await running.enter_async_context(Node(parts, on_note=state.measurements.hear).running())
+        node = Node(parts, on_note=state.measurements.hear)
+        await homes.start(_run_node, node)
         nodes.append(node)
         addresses.append(node.addresses()[0])
     state.nodes = tuple(nodes)
     return state.nodes
+
+
+async def _run_node(node: Node, *, task_status: "TaskStatus[None]" = trio.TASK_STATUS_IGNORED) -> None:
+    async with node.running():
+        task_status.started()
+        await trio.sleep_forever()
 
 
 async def _warm_up(nodes: Sequence[Node], state: DemoState) -> None:

@@ -234,7 +234,8 @@ async def _warm_up(nodes: Sequence[RemoteNode], processes: Sequence[PeerProcess]
             for node, process in zip(nodes, processes, strict=True):
                 if process.exit_code is not None:
                     raise ConfigError(
-                        f"peer {node.number} ended at its start with code {process.exit_code}: {process.last_words()}"
+                        f"peer {node.number} ended at its start with code {process.exit_code}: "
+                        f"{process.last_words()} (all of it is in peer-{node.number}/node.log if --dir keeps it)"
                     )
             reasons = {
                 number: reason
