@@ -135,9 +135,10 @@ async def _show_lines(watch: "DemoWatch", state: "DemoState", *, to_stderr: bool
 
     stage, due_s = "", trio.current_time()
     while True:
+        snapshot = watch.snapshot()
         if state.stage != stage or trio.current_time() >= due_s:
             stage, due_s = state.stage, trio.current_time() + LINE_EVERY_S
-            typer.echo(render_line(watch.snapshot()), err=to_stderr)
+            typer.echo(render_line(snapshot), err=to_stderr)
         await trio.sleep(REFRESH_S)
 
 
