@@ -40,6 +40,8 @@ class Ending:
         """Tell about the error, if there is one, and keep its exit code."""
         if isinstance(error, SystemExit):
             self.exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            if _is_interrupted(error):
+                self.tell("interrupted", {"code": "interrupted", "message": "interrupted"})
         elif error is not None:
             self.exit_code = self._report(error)
         return True
@@ -77,6 +79,13 @@ def describe(error: OrrangeError) -> dict[str, Any]:
 def _sentence(error: OrrangeError) -> str:
     """The message on one line, whatever the value quoted in it holds."""
     return " ".join(str(error).split())
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C stands behind an exit; typer turns it into one without a word."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

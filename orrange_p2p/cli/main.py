@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orrange_p2p.cli import book, demo, keys, node, order, store
+from orrange_p2p.cli import book, demo, devnet, keys, node, order, store
 from orrange_p2p.cli.failure import Ending
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ def _orrange(
 
 
 app.command("demo", epilog=demo.EPILOG)(demo.demo_command)
+app.command("devnet", epilog=devnet.EPILOG)(devnet.devnet_command)
 app.add_typer(node.app)
 app.add_typer(order.app)
 app.command("book", epilog=book.BOOK_EPILOG)(book.book_command)
