@@ -7,6 +7,9 @@ import sys
 class _StderrLogger:
     """Writes to what stderr is at that moment, so that a live view can show logs above itself."""
 
+    def __init__(self, *_name: str) -> None:
+        """Every module's logger is alike."""
+
     def msg(self, message: str) -> None:
         sys.stderr.write(f"{message}\n")
         sys.stderr.flush()
