@@ -8,7 +8,7 @@ import typer
 
 from orrange_p2p.cli.failure import INTERRUPTED, Ending
 from orrange_p2p.cli.options import AsJson
-from orrange_p2p.cli.output import console, print_json
+from orrange_p2p.cli.output import console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,7 +62,7 @@ def demo_command(
     Exits with 0 only if every peer holds the same book and tickets, every trade settled and no value was made or lost.
     """
     from orrange_p2p.cli.logs import configure_logs
-    from orrange_p2p.cli.report_table import describe_preset, report_table
+    from orrange_p2p.cli.report import describe_preset, print_report
     from orrange_p2p.core.presets import PRESETS
 
     configure_logs("warning")
@@ -76,14 +76,7 @@ def demo_command(
             {"code": "interrupted", "message": "interrupted"},
         )
         raise typer.Exit(INTERRUPTED)
-    if as_json:
-        print_json({**report.as_json(), "is_good": report.is_good, "summary": report.summary()})
-    else:
-        out.print(report_table(report))
-        if keep is not None:
-            out.print(f"The stores are kept: look at one with `orrange store digest {keep}/peer-0`.")
-        out.print(report.summary(), style="bold green" if report.is_good else "bold red", soft_wrap=True)
-    raise typer.Exit(0 if report.is_good else 1)
+    raise typer.Exit(print_report(report, as_json=as_json, kept=None if keep is None else str(keep / "peer-0")))
 
 
 def _read_plan(peers: int, events: int, flow: Path | None, speed: float, seed: str, keep: Path | None) -> "DemoPlan":

@@ -10,7 +10,6 @@ import typer
 from orrange_p2p.cli.demo import DEFAULT_EVENTS, Events, Flow, Peers, Speed
 from orrange_p2p.cli.failure import INTERRUPTED, Ending
 from orrange_p2p.cli.options import AsJson
-from orrange_p2p.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from orrange_p2p.launch.devnet import DevnetPlan, PeerRow
@@ -50,7 +49,7 @@ def devnet_command(
     holds the same book and tickets, every trade settled and no value was made or lost.
     """
     from orrange_p2p.cli.logs import configure_logs
-    from orrange_p2p.cli.report_table import describe_preset
+    from orrange_p2p.cli.report import describe_preset
     from orrange_p2p.core.presets import PRESETS
     from orrange_p2p.launch.devnet import DEVNET_PRESET, DevnetPlan
     from orrange_p2p.launch.flow import SYNTHETIC_FLOW, FlowReader
@@ -75,6 +74,7 @@ def _run(plan: "DevnetPlan", *, as_json: bool, hold: bool) -> "Report | None":
     """Run the devnet; None if a signal ended it before its report."""
     import trio
 
+    from orrange_p2p.cli.report import print_report
     from orrange_p2p.launch.devnet import open_devnet
     from orrange_p2p.launch.serve import stopping_on_signals
 
@@ -85,24 +85,13 @@ def _run(plan: "DevnetPlan", *, as_json: bool, hold: bool) -> "Report | None":
             open_devnet(plan, _Lines(all_events=len(plan.events), to_stderr=as_json)) as devnet,
         ):
             report = await devnet.run_flow()
-            _print_report(report, as_json=as_json)
+            print_report(report, as_json=as_json)
             if hold:
                 typer.echo("Still up; Ctrl-C stops everything.", err=as_json)
                 await trio.sleep_forever()
         return report
 
     return trio.run(run)
-
-
-def _print_report(report: "Report", *, as_json: bool) -> None:
-    from orrange_p2p.cli.report_table import report_table
-
-    if as_json:
-        print_json({**report.as_json(), "is_good": report.is_good, "summary": report.summary()})
-        return
-    out = console()
-    out.print(report_table(report))
-    out.print(report.summary(), style="bold green" if report.is_good else "bold red", soft_wrap=True)
 
 
 class _Lines:

@@ -3,7 +3,6 @@
 Errors are raised as `OrrangeError`; the main command turns them into one sentence and exit code 1.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated
 import typer
 
 from orrange_p2p.cli.options import AsJson
+from orrange_p2p.cli.output import print_json, print_pairs
 from orrange_p2p.errors import ConfigError
 from orrange_p2p.keys.keystore import (
     PASSPHRASE_FILE_VARIABLE,
@@ -58,9 +58,9 @@ def new_key(
     write_keystore(out, key, passphrase)
     address = checksum_address(key.address)
     if as_json:
-        typer.echo(json.dumps({"address": address, "file": str(out)}))
+        print_json({"address": address, "file": str(out)})
         return
-    _print_table({"address": address, "file": str(out)})
+    print_pairs({"address": address, "file": str(out)})
     typer.echo("Back up this file and its passphrase: nobody else can restore them.")
 
 
@@ -85,10 +85,10 @@ def show_key(
     else:
         address, is_verified = read_keystore(file, _passphrase(passphrase_file, is_new=False)).address, True
     if as_json:
-        typer.echo(json.dumps({"address": checksum_address(address), "file": str(file), "verified": is_verified}))
+        print_json({"address": checksum_address(address), "file": str(file), "verified": is_verified})
         return
     opened = "yes, the passphrase opens this key" if is_verified else "no, as the file states it"
-    _print_table({"address": checksum_address(address), "file": str(file), "verified": opened})
+    print_pairs({"address": checksum_address(address), "file": str(file), "verified": opened})
 
 
 def _passphrase(file: Path | None, *, is_new: bool) -> str:
@@ -104,15 +104,3 @@ def _passphrase(file: Path | None, *, is_new: bool) -> str:
         )
     passphrase: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
     return passphrase
-
-
-def _print_table(rows: dict[str, str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in rows.items():
-        table.add_row(name, value)
-    Console(highlight=False, soft_wrap=False).print(table)

@@ -7,7 +7,7 @@ import typer
 
 from orrange_p2p.api.client import call_node
 from orrange_p2p.cli.options import AsJson, ConfigFile, DataDir, Socket, find_socket
-from orrange_p2p.cli.output import console, pairs_table, print_json
+from orrange_p2p.cli.output import print_json, print_pairs
 
 if TYPE_CHECKING:
     from orrange_p2p.config import NodeConfig
@@ -91,7 +91,7 @@ def _print_started(node: "Node", settings: "NodeConfig", *, as_json: bool) -> No
         print_json(started)
         return
     rows = {name.replace("_", " "): _joined(value) for name, value in started.items()}
-    console().print(pairs_table(rows))
+    print_pairs(rows)
     typer.echo("Running; Ctrl-C stops it.")
 
 
@@ -120,7 +120,7 @@ def node_status(
             f"{epoch}, {sum(pending['heads'].values())} entries of {len(pending['heads'])} sessions, "
             f"{pending['exchanges']} exchanges under way, {pending['unsettled']} trades to settle"
         )
-    console().print(pairs_table(rows))
+    print_pairs(rows)
 
 
 def _joined(value: str | list[str]) -> str:

@@ -23,17 +23,19 @@ def console() -> "Console":
     return Console(highlight=False, soft_wrap=False)
 
 
-def pairs_table(rows: Mapping[str, str]) -> "Table":
-    """Names and values, one pair a line."""
-    from rich.table import Table
+def print_pairs(rows: Mapping[str, str]) -> None:
+    """Names and values, one pair a line, and a further line for each further line of a value.
+
+    Values are never folded: a terminal wraps them by itself, and they can be copied whole.
+    """
     from rich.text import Text
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    out = console()
+    width = max(map(len, rows), default=0) + 2
     for name, value in rows.items():
-        table.add_row(name, Text(value))
-    return table
+        for number, line in enumerate(value.split("\n")):
+            shown = Text("" if number else name, style="bold").append(" " * (width - (0 if number else len(name))))
+            out.print(shown.append(line, style="not bold"), soft_wrap=True)
 
 
 def rows_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> "Table":

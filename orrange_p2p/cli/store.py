@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orrange_p2p.cli.options import AsJson, MarketName
-from orrange_p2p.cli.output import console, pairs_table, print_json
+from orrange_p2p.cli.output import print_json, print_pairs
 
 app = typer.Typer(
     name="store",
@@ -58,4 +58,4 @@ def digest_command(
         "settled": str(found.settled),
         "digest": found.digest.hex(),
     }
-    console().print(pairs_table(rows))
+    print_pairs(rows)

@@ -1,12 +1,11 @@
-"""A run's report for people."""
+"""The end of a run: its report, for people or for scripts, and the exit code it comes to."""
 
 from typing import TYPE_CHECKING
 
-from orrange_p2p.cli.output import pairs_table
+from orrange_p2p.cli.failure import FAILED
+from orrange_p2p.cli.output import console, print_json, print_pairs
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from orrange_p2p.core.presets import Preset
     from orrange_p2p.launch.report import Latency, Report
 
@@ -20,8 +19,29 @@ def describe_preset(preset: "Preset") -> str:
     )
 
 
-def report_table(report: "Report") -> "Table":
-    """Every figure of a report with its unit."""
+def print_report(report: "Report", *, as_json: bool, kept: str | None = None) -> int:
+    """Print every figure, and last of all the summary.
+
+    Args:
+        report: what the run came to.
+        as_json: one JSON object on one line instead.
+        kept: a peer's directory that stays behind, if any.
+
+    Returns:
+        The exit code: 0 only for a good report.
+    """
+    if as_json:
+        print_json({**report.as_json(), "is_good": report.is_good, "summary": report.summary()})
+    else:
+        print_pairs(_rows(report))
+        out = console()
+        if kept is not None:
+            out.print(f"The stores are kept; look at one with: orrange store digest {kept}", soft_wrap=True)
+        out.print(report.summary(), style="bold green" if report.is_good else "bold red", soft_wrap=True)
+    return 0 if report.is_good else FAILED
+
+
+def _rows(report: "Report") -> dict[str, str]:
     paths = ", ".join(f"{count} {path}" for path, count in report.by_path.items())
     rows = {
         "orders": f"{report.orders} placed, {report.cancels} cancelled, {report.refused} refused, "
@@ -43,7 +63,7 @@ def report_table(report: "Report") -> "Table":
             rows[name] = f"{count} events"
     if report.peers_gone:
         rows["peers gone"] = ", ".join(f"peer-{number}" for number in report.peers_gone)
-    return pairs_table(rows)
+    return rows
 
 
 def _latency(latency: "Latency") -> str:
