@@ -36,6 +36,7 @@ from orrange_p2p.core.verify import (
 )
 
 MAX_HELD = 16
+MAX_RIVALS = 64
 MAX_ENTRIES_PER_EPOCH = 4
 _NEVER = U64_MAX + 1
 
@@ -145,6 +146,8 @@ class Feed:
             return Outcome.DUPLICATE
         if any(rival.entry_hash == entry.entry_hash for rival in self._rivals):
             return Outcome.DUPLICATE
+        if len(self._rivals) >= MAX_RIVALS and entry.entry.header.seq >= self.forked_from:
+            return Outcome.IGNORED
         self._rivals.append(entry)
         self.forked_from = min(self.forked_from, entry.entry.header.seq)
         return Outcome.FORKED
@@ -402,8 +405,8 @@ class Feeds:
 
     def _tickets_that_stand(self, session: Address, feed: Feed) -> list[HoldRecord]:
         """Tickets above the fork: they bind their counterparties' lots wherever they stand. Spec: [FEED-6]."""
-        found: dict[tuple[TicketDigest, Epoch], HoldRecord] = {}
-        below = {(hold.digest, hold.entry_epoch): hold for hold in feed.holds}
+        found: dict[tuple[TicketDigest, Epoch, Address | None], HoldRecord] = {}
+        below = {(hold.digest, hold.entry_epoch, hold.taker_signer): hold for hold in feed.holds}
         for entry in feed.versions():
             header = entry.entry.header
             if header.market != self.rules.market_id:
@@ -412,7 +415,7 @@ class Feeds:
                 if not isinstance(item, VerifiedTicket):
                     continue
                 hold = read_hold(item, session, header.epoch, self.rules)
-                key = (item.ticket_digest, header.epoch)
+                key = (item.ticket_digest, header.epoch, item.taker_signer)
                 if hold is not None and key not in below:
                     found[key] = hold
         feed.holds.extend(found.values())

@@ -171,6 +171,7 @@ class SyncService:
             )
 
     async def _fetch_missing(self, peer: PeerId, market: MarketId) -> tuple[Head, ...]:
+        """Compare heads and fetch; where ours and theirs do not fit, from seq 0. Spec: [SYNC-2, SYNC-3]."""
         client = await self._client(peer)
         ours = {head.session: head for head in self._view.heads(market)}
         request = client.next_request()
@@ -215,6 +216,7 @@ class SyncService:
     # Answering
 
     async def _serve(self, stream: FramedStream) -> None:
+        """Hello first, then answers one at a time, a hundred per ten seconds at once. Spec: [SYNC-6, SYNC-7]."""
         frame = await stream.receive()
         if frame is None:
             return

@@ -170,6 +170,7 @@ def test_kill_and_restart_contradicts_nothing_that_was_signed(seed: int) -> None
 
 
 def test_a_store_older_than_what_peers_hold_signs_nothing_more() -> None:
+    """Spec: [FEED-9], [SYNC-5]."""
     world = World(2, seed=1)
     victim = world.peers[0]
     world.place(victim, Side.SELL, 100, 5)

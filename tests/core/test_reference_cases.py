@@ -52,9 +52,6 @@ def test_tickets_of_a_fork_ahead_of_a_gap_stand_whichever_half_came_first() -> N
         assert fast_bytes(world, list(order)) == expected
 
 
-@pytest.mark.xfail(
-    strict=True, reason="core/feeds.py _tickets_that_stand keeps one hold a ticket and epoch, any signer"
-)
 @pytest.mark.parametrize("is_good_first", [True, False])
 def test_a_dead_session_cannot_take_a_ticket_back_by_spoiling_a_copy_of_it(is_good_first: bool) -> None:
     """A copy with another taker signature holds what it holds, and takes nothing from the good one. Spec: [HOLD-2]."""
