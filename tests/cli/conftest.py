@@ -85,7 +85,7 @@ def poll(ask: Callable[[], Any], *, limit_s: int = 40) -> Any:
 class RunningNode:
     """`orrange node run` as a child process."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     started: dict[str, Any]
     errors: Path
 
@@ -102,6 +102,7 @@ class Net:
     directory: Path
     rpc_url: str
     running: dict[int, RunningNode] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def peer(self, number: int) -> Path:
         """A peer's data directory."""
@@ -113,30 +114,27 @@ class Net:
 
     def start(self, number: int) -> RunningNode:
         """Run a peer's node; returns once it says that it runs."""
-        errors = self.directory / f"peer-{number}.err"
-        with errors.open("a") as log:
+        said, errors = self.directory / f"peer-{number}.out", self.directory / f"peer-{number}.err"
+        with said.open("w") as out, errors.open("a") as log:
             process = subprocess.Popen(
                 command("node", "run", "--config", self.config(number), "--json"),
-                stdout=subprocess.PIPE,
+                stdout=out,
                 stderr=log,
-                text=True,
                 env=clean_environment(),
                 stdin=subprocess.DEVNULL,
             )
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, errors.read_text()
-        node = self.running[number] = RunningNode(process=process, started=json.loads(line), errors=errors)
+        self.processes.append(process)
+        poll(lambda: said.read_text().endswith("\n") or process.poll() is not None)
+        assert process.poll() is None, errors.read_text()
+        node = self.running[number] = RunningNode(process=process, started=json.loads(said.read_text()), errors=errors)
         return node
 
     def stop_all(self) -> None:
         """End what still runs."""
-        for node in self.running.values():
-            if node.process.poll() is None:
-                node.process.kill()
-                node.process.wait()
-            if node.process.stdout is not None:
-                node.process.stdout.close()
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
     def ask(self, number: int, *arguments: object) -> dict[str, Any]:
         """A command to a peer's node that must succeed, as JSON."""
@@ -224,6 +222,5 @@ def net(founded: Net) -> Net:
     """Both nodes run, know each other and sign."""
     for number in range(2):
         founded.start(number)
-    for number in range(2):
-        poll(lambda number=number: founded.ask(number, "node", "status")["why_not_signing"] is None)
+    poll(lambda: all(founded.ask(number, "node", "status")["why_not_signing"] is None for number in range(2)))
     return founded
