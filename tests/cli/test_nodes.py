@@ -2,6 +2,7 @@
 
 import signal
 import time
+from typing import Any
 
 import pytest
 from conftest import Net, clean_environment, orrange, poll
@@ -143,7 +144,7 @@ def test_both_nodes_give_one_digest_and_their_stores_the_same(net: Net) -> None:
     _place(net, 0, "sell", "120.00", "0.5")
     _place(net, 1, "buy", "80.00", "0.5")
     answers = [_digest_once_settled(net, number) for number in range(2)]
-    epoch = min(int(one["epoch"]) for one in answers)  # type: ignore[call-overload]
+    epoch = min(int(one["epoch"]) for one in answers)
     digests = [_ask_digest(net, number, epoch)["digest"] for number in range(2)]
     assert digests[0] == digests[1]
     assert net.running[0].stop(signal.SIGINT) == 0
@@ -160,16 +161,16 @@ def test_both_nodes_give_one_digest_and_their_stores_the_same(net: Net) -> None:
     assert _ask_digest(net, 0, epoch)["digest"] == digests[0]
 
 
-def _ask_digest(net: Net, number: int, epoch: int | None = None) -> dict[str, object]:
+def _ask_digest(net: Net, number: int, epoch: int | None = None) -> dict[str, Any]:
     from orrange_p2p.api.client import call_node
 
-    answer: dict[str, object] = call_node(
+    answer: dict[str, Any] = call_node(
         net.peer(number) / "node.sock", "book.digest", {} if epoch is None else {"epoch": epoch}
     )
     return answer
 
 
-def _digest_once_settled(net: Net, number: int) -> dict[str, object]:
+def _digest_once_settled(net: Net, number: int) -> dict[str, Any]:
     """Once both nodes hold the same entries and all tickets are on the chain."""
 
     def is_quiet() -> bool:
@@ -177,8 +178,15 @@ def _digest_once_settled(net: Net, number: int) -> dict[str, object]:
         return pending[0]["heads"] == pending[1]["heads"] and not any(one["unsettled"] for one in pending)
 
     poll(is_quiet)
-    time.sleep(1.5)  # three epochs of the dev preset: what was placed is in the book of the last one
-    return _ask_digest(net, number)
+    before = _ask_digest(net, number)["epoch"]
+    later: dict[str, Any] = poll(
+        lambda: _later(_ask_digest(net, number), int(before) + 3)
+    )  # what was placed is in that book
+    return later
+
+
+def _later(answer: dict[str, Any], epoch: int) -> dict[str, Any] | None:
+    return answer if answer["epoch"] >= epoch else None
 
 
 def test_a_node_killed_while_it_trades_has_lost_nothing_it_acknowledged(net: Net) -> None:
