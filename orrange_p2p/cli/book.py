@@ -6,15 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from orrange_p2p.api.client import call_node
-from orrange_p2p.cli.options import AsJson, ConfigFile, DataDir, MarketName, Socket, find_socket
+from orrange_p2p.cli.options import AsJson, ConfigFile, DataDir, MarketName, Socket, examples, find_socket
 from orrange_p2p.cli.output import console, print_json, rows_table, short_id
 from orrange_p2p.cli.units import MarketUnits
 
-BOOK_EPILOG = (
-    "Examples: [bold]orrange book --data-dir alice[/bold]; [bold]orrange book --depth 5 --json "
-    "--data-dir alice[/bold], whose digest two peers can compare."
+BOOK_EPILOG = examples(
+    ("orrange book --data-dir alice", "ten levels of each side"),
+    ("orrange book --depth 5 --json --data-dir alice", "with the digest that two peers can compare"),
 )
-TRADES_EPILOG = "Example: [bold]orrange trades --limit 20 --data-dir alice[/bold]"
+TRADES_EPILOG = examples(("orrange trades --limit 20 --data-dir alice", "the newest twenty"))
 
 
 def book_command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orrange_p2p.cli.failure import INTERRUPTED, Ending
-from orrange_p2p.cli.options import AsJson
+from orrange_p2p.cli.options import AsJson, examples
 from orrange_p2p.cli.output import console
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ DEFAULT_EVENTS = 400
 DEFAULT_SEED = "first light"
 REFRESH_S = 0.4
 LINE_EVERY_S = 5
-EPILOG = (
-    "Examples: [bold]orrange demo[/bold] replays the flow that comes along; [bold]orrange demo --peers 3 --events 100 "
-    "--json[/bold] prints the report as one line; [bold]orrange demo --flow orders.csv.gz --events 2000 --speed 20 "
-    "--keep run[/bold] replays another flow and keeps the peers' stores, for [bold]orrange store digest "
-    "run/peer-0[/bold]."
+EPILOG = examples(
+    ("orrange demo", "replays the flow that comes along"),
+    ("orrange demo --peers 3 --events 100 --json", "prints the report as one line"),
+    ("orrange demo --flow orders.csv.gz --events 2000 --speed 20", "replays another flow, faster"),
+    ("orrange demo --keep run", "keeps the stores: orrange store digest run/peer-0"),
 )
 
 Peers = Annotated[int, typer.Option("--peers", min=2, max=20, help="Peers, each with an owner of its own.")]

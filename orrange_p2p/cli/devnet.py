@@ -9,7 +9,7 @@ import typer
 
 from orrange_p2p.cli.demo import DEFAULT_EVENTS, Events, Flow, Peers, Speed
 from orrange_p2p.cli.failure import INTERRUPTED, Ending
-from orrange_p2p.cli.options import AsJson
+from orrange_p2p.cli.options import AsJson, examples
 
 if TYPE_CHECKING:
     from orrange_p2p.launch.devnet import DevnetPlan, PeerRow
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 PROGRESS_EVERY = 50
 EPILOG = (
-    "Examples: [bold]orrange devnet[/bold] replays the flow that comes along; [bold]orrange devnet --peers 3 --hold "
-    "--dir net[/bold] stays up, for [bold]orrange book --data-dir net/peer-0[/bold] and the like. To see a peer come "
-    "back, end its process with [bold]kill -9[/bold] and run the command printed beside it."
+    examples(
+        ("orrange devnet", "replays the flow that comes along"),
+        ("orrange devnet --peers 3 --hold --dir net", "stays up: orrange book --data-dir net/peer-0"),
+    )
+    + "\n\nTo see a peer come back, end its process with kill -9 and run the command printed beside it."
 )
 
 Directory = Annotated[

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orrange_p2p.cli.options import AsJson
+from orrange_p2p.cli.options import AsJson, examples
 from orrange_p2p.cli.output import print_json, print_pairs
 from orrange_p2p.errors import ConfigError
 from orrange_p2p.keys.keystore import (
@@ -43,8 +43,10 @@ PassphraseFile = Annotated[
 
 @app.command(
     "new",
-    epilog="Examples: [bold]orrange keys new --out owner.json[/bold] asks for a passphrase; "
-    "[bold]orrange keys new --out owner.json --passphrase-file secret.txt --json[/bold] asks nothing.",
+    epilog=examples(
+        ("orrange keys new --out owner.json", "asks for a passphrase"),
+        ("orrange keys new --out owner.json --passphrase-file secret.txt --json", "asks nothing"),
+    ),
 )
 def new_key(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the key file; it must not exist.")],
@@ -66,8 +68,10 @@ def new_key(
 
 @app.command(
     "show",
-    epilog="Examples: [bold]orrange keys show owner.json[/bold] prints the address that the file states; "
-    "[bold]orrange keys show owner.json --passphrase-file secret.txt[/bold] opens the key and checks it.",
+    epilog=examples(
+        ("orrange keys show owner.json", "prints the address that the file states"),
+        ("orrange keys show owner.json --passphrase-file secret.txt", "opens the key and checks it"),
+    ),
 )
 def show_key(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A key file.", show_default=False)],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orrange_p2p.api.client import call_node
-from orrange_p2p.cli.options import AsJson, ConfigFile, DataDir, Socket, find_socket
+from orrange_p2p.cli.options import AsJson, ConfigFile, DataDir, Socket, examples, find_socket
 from orrange_p2p.cli.output import print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 @app.command(
     "run",
-    epilog="Examples: [bold]orrange node run --config node.toml[/bold]; "
-    "[bold]orrange node run --config node.toml --listen-port 4002 --data-dir second --log-json[/bold]. Settings come "
-    "from the command line, then ORRANGE_* variables, then the file.",
+    epilog=examples(
+        ("orrange node run --config node.toml", "as the file says"),
+        ("orrange node run --config node.toml --listen-port 4002", "the command line wins, then ORRANGE_* variables"),
+    ),
 )
 def run_node(
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The node's settings.", show_default=False)],
@@ -95,7 +96,9 @@ def _print_started(node: "Node", settings: "NodeConfig", *, as_json: bool) -> No
     typer.echo("Running; Ctrl-C stops it.")
 
 
-@app.command("status", epilog="Example: [bold]orrange node status --data-dir alice[/bold]")
+@app.command(
+    "status", epilog=examples(("orrange node status --data-dir alice", "who it is, whom it knows, whether it signs"))
+)
 def node_status(
     data_dir: DataDir = None, socket: Socket = None, config: ConfigFile = None, as_json: AsJson = False
 ) -> None:

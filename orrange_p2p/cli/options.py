@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they name a node."""
+"""What several commands share: options, examples on help pages, and how they name a node."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,11 @@ DataDir = Annotated[
 ]
 Socket = Annotated[Path | None, typer.Option("--socket", metavar="PATH", help="The running node's control socket.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The running node's configuration.")]
+
+
+def examples(*pairs: tuple[str, str]) -> str:
+    """The end of a help page: commands to copy, each with what it does."""
+    return "\n\n".join(("Examples:", *(f"[bold]{command}[/bold]  [dim]# {what}[/dim]" for command, what in pairs)))
 
 
 def find_socket(data_dir: Path | None, socket: Path | None, config: Path | None) -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from orrange_p2p.api.client import call_node
-from orrange_p2p.cli.options import AsJson, ConfigFile, DataDir, MarketName, Socket, find_socket
+from orrange_p2p.cli.options import AsJson, ConfigFile, DataDir, MarketName, Socket, examples, find_socket
 from orrange_p2p.cli.output import console, print_json, rows_table, short_id
 from orrange_p2p.cli.units import MarketUnits
 from orrange_p2p.errors import ConfigError, OrderError
@@ -28,9 +28,11 @@ _UNIX_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 @app.command(
     "place",
-    epilog="Examples: [bold]orrange order place buy 235.62 1.5 --data-dir alice[/bold] rests until it is filled or "
-    "cancelled; [bold]orrange order place sell 235.40 0.25 --tif IOC --data-dir alice[/bold] trades now or not at all; "
-    "[bold]orrange order place buy 235.62 1.5 --expiry 10m --data-dir alice[/bold] ends after ten minutes.",
+    epilog=examples(
+        ("orrange order place buy 235.62 1.5 --data-dir alice", "rests until filled or cancelled"),
+        ("orrange order place sell 235.40 0.25 --tif IOC --data-dir alice", "trades soon or not at all"),
+        ("orrange order place buy 235.62 1.5 --expiry 10m --data-dir alice", "ends after ten minutes"),
+    ),
 )
 def place_order(
     side: Annotated[str, typer.Argument(metavar="SIDE", help="buy or sell.", show_default=False)],
@@ -80,8 +82,7 @@ def place_order(
 
 @app.command(
     "cancel",
-    epilog="Examples: [bold]orrange order cancel 0x3f9ac2d1b0 --data-dir alice[/bold]; the id may be shortened as "
-    "[bold]orrange order list[/bold] shows it.",
+    epilog=examples(("orrange order cancel 0x3f9ac2d1b0 --data-dir alice", "the id as `orrange order list` shows it")),
 )
 def cancel_order(
     order_id: Annotated[str, typer.Argument(metavar="ID", help="The order's id, or the beginning of it.")],
@@ -101,7 +102,7 @@ def cancel_order(
     typer.echo(f"cancelled {answer['order_id']}")
 
 
-@app.command("list", epilog="Example: [bold]orrange order list --data-dir alice[/bold]")
+@app.command("list", epilog=examples(("orrange order list --data-dir alice", "with what of each is still open")))
 def list_orders(
     market: MarketName = None,
     data_dir: DataDir = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orrange_p2p.cli.options import AsJson, MarketName
+from orrange_p2p.cli.options import AsJson, MarketName, examples
 from orrange_p2p.cli.output import print_json, print_pairs
 
 app = typer.Typer(
@@ -24,9 +24,10 @@ def _store() -> None:
 
 @app.command(
     "digest",
-    epilog="Examples: [bold]orrange store digest run/peer-0[/bold] after [bold]orrange demo --keep run[/bold]; "
-    "[bold]orrange store digest run/peer-1 --epoch 12 --json[/bold]. Two stores that hold the same entries give the "
-    "same digest for the same epoch.",
+    epilog=examples(
+        ("orrange store digest run/peer-0", "after orrange demo --keep run"),
+        ("orrange store digest run/peer-1 --epoch 12 --json", "equal for every store with the same entries"),
+    ),
 )
 def digest_command(
     directory: Annotated[
