@@ -26,12 +26,13 @@ from orrange_p2p.launch.devnet_process import PeerProcess, Warden, open_warden, 
 from orrange_p2p.launch.devnet_remote import RemoteNode, RemoteTrader, ask_all
 from orrange_p2p.launch.directory import open_directory
 from orrange_p2p.launch.flow import FlowEvent
-from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, compute_needs, found_network
+from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, Need, compute_needs, found_network
 from orrange_p2p.launch.replay import Replay
 from orrange_p2p.launch.report import Measurements, Report, measure_latency
 from orrange_p2p.launch.serve import wall_clock_ms
 
 DEVNET_PRESET = "dev"
+SPARE = Need(base=10 * 10**8, quote=10_000 * 10**6)  # ten bitcoin and ten thousand dollars for orders by hand
 WARM_UP_LIMIT_S = 60
 _POLL_S = 0.25
 _WATCH_S = 1
@@ -177,7 +178,7 @@ async def open_devnet(plan: DevnetPlan, listener: Listener) -> AsyncIterator[Dev
         await warden.watch(anvil.pid)
         backend = await opened.enter_async_context(open_rpc(anvil.url, expected_chain_id=anvil.chain_id))
         listener.on_stage("deploying contracts and funding owners")
-        needs = compute_needs(plan.events, plan.peers)
+        needs = compute_needs(plan.events, plan.peers, spare=SPARE)
         members = [make_member(seed, number, need) for number, need in enumerate(needs)]
         network = await found_network(
             backend,

@@ -48,9 +48,15 @@ class Member:
     need: Need
 
 
-def compute_needs(events: Iterable[FlowEvent], peers: int) -> list[Need]:
-    """What each owner needs if no order is ever cancelled, so that none is refused for funds."""
-    base, quote = [0] * peers, [0] * peers
+def compute_needs(events: Iterable[FlowEvent], peers: int, *, spare: Need | None = None) -> list[Need]:
+    """What each owner needs if no order is ever cancelled, so that none is refused for funds.
+
+    Args:
+        events: the flow; an order belongs to owner `order_id % peers`.
+        peers: how many owners there are.
+        spare: what each gets besides, for orders of its own.
+    """
+    base, quote = [spare.base if spare else 0] * peers, [spare.quote if spare else 0] * peers
     for event in events:
         if not isinstance(event, Submit):
             continue
