@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, clean_environment, command, orrange
+from cli_program import ROOT, clean_environment, command, orrange
 
 from orrange_p2p.cli.report import print_report
 from orrange_p2p.core.presets import PRESETS

@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from conftest import HEAVY, clean_environment
+from cli_program import HEAVY, clean_environment
 
 IMPORT_LIMIT_S = 0.3
 ATTEMPTS = 5

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import Net, clean_environment, orrange, poll
+from cli_program import Net, clean_environment, orrange, poll
 
 
 def _place(net: Net, number: int, *order: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Net, clean_environment, orrange, poll
+from cli_program import Net, clean_environment, orrange, poll
 
 
 @pytest.fixture(scope="module")
