@@ -2,7 +2,8 @@
 
 What an epoch entitles is taken as settled before the next one starts, and the book is brought back to its depth, both
 outside the measured time. The baseline sorts the same book again from nothing, by a tuple of what decides priority,
-and does no more. A second scenario adds one lot that crosses the whole other side.
+and does no more. A second scenario adds one lot that crosses the whole other side; a third lets as many asks as there
+are bids cross all of them, so that everybody meets somebody.
 """
 
 import statistics
@@ -15,7 +16,7 @@ from orrange_p2p.core.matching import Engine, Piece, compute_beacon, compute_ran
 from orrange_p2p.core.ranges import complement, total, union
 from orrange_p2p.core.types import Digest, Epoch, OrderId, Side
 from tests.benchmarks.figures import Figure, compared
-from tests.benchmarks.street import DEEP_TICKS, MARKET_ID, MIDDLE_TICKS, Street
+from tests.benchmarks.street import DEEP_TICKS, MARKET_ID, MIDDLE_TICKS, NEAR_TICKS, Street
 
 BEACON = compute_beacon(MARKET_ID)
 BLOCK_HASH = Digest(b"\xb1" * 32)
@@ -42,10 +43,12 @@ class Times:
 
 
 SIZES = (Size(resting=10_000), Size(resting=100_000))
+CRUSH = 3000
 
 
-def run(sizes: tuple[Size, ...] = SIZES) -> Iterator[Figure]:
+def run(sizes: tuple[Size, ...] = SIZES, crush: int = CRUSH) -> Iterator[Figure]:
     """Measure and report; takes about half a minute."""
+    yield from _report(f"{crush} asks meet {crush} bids", measure_crush(crush))
     for size in sizes:
         scenario = f"{size.newcomers} in, {size.cancels} out, {size.resting} resting"
         yield from _report(scenario, measure(size, is_reached_across=False))
@@ -88,6 +91,26 @@ def measure(size: Size, *, is_reached_across: bool) -> Times:
         _settle(engine, live, entitled)
         _thin_out(engine, live, street.pick(list(live), max(0, len(live) - size.resting)))
     return Times(epoch_ms=epoch_ms, baseline_ms=baseline_ms, pieces=pieces)
+
+
+def measure_crush(count: int, epochs: int = 5) -> Times:
+    """Let `count` resting bids be met by as many asks, again and again from the same start."""
+    street = Street(count)
+    bids = [street.rest(street.order_at(Side.BUY, MIDDLE_TICKS + at % NEAR_TICKS, 10), 1) for at in range(count)]
+    asks = [street.rest(street.order_at(Side.SELL, MIDDLE_TICKS - at % NEAR_TICKS, 10), 2) for at in range(count)]
+    live = {row.order_id: row for row in (*bids, *asks)}
+    epoch_ms: list[float] = []
+    pieces = 0
+    for _ in range(epochs):
+        engine = Engine(MARKET_ID, BEACON)
+        engine.apply((), [(row, row.claimed) for row in bids])
+        placed = [(row, row.claimed) for row in asks]
+        started = time.process_time()
+        engine.apply((), placed)
+        pieces += len(engine.entitlements())
+        engine.window_digest(Epoch(2), BLOCK_HASH)
+        epoch_ms.append((time.process_time() - started) * 1000)
+    return Times(epoch_ms=epoch_ms, baseline_ms=[_sort_again(live) for _ in range(epochs)], pieces=pieces)
 
 
 def _settle(engine: Engine, live: dict[OrderId, BookOrder], entitled: tuple[Piece, ...]) -> None:

@@ -74,7 +74,12 @@ def test_signatures_runs_small() -> None:
 
 
 def test_epoch_runs_small() -> None:
-    assert len(_check("epoch", epoch.run((SMALL,)))) == 4
+    assert len(_check("epoch", epoch.run((SMALL,), crush=150))) == 6
+
+
+def test_everybody_meets_somebody_in_the_crush() -> None:
+    times = epoch.measure_crush(150, epochs=2)
+    assert times.pieces >= 2 * 140
 
 
 @pytest.mark.parametrize("is_reached_across", [False, True])
