@@ -97,7 +97,7 @@ def test_a_damaged_store_is_told_and_a_copy_of_the_sound_one_still_opens(stopped
     shutil.copytree(stopped.peer(0), copy)
     data = copy / "store" / "data.mdb"
     # Inside a record, so that only its checksum can tell; pages that are free may hold older copies of it.
-    damaged = data.read_bytes().replace(b"window:", b"widnow:")
+    damaged = data.read_bytes().replace(b"window:", b"WINDOW:")
     data.write_bytes(damaged)
     for arguments in (
         ("store", "digest", copy),
