@@ -68,7 +68,7 @@ def demo_command(
     configure_logs("warning")
     out = console()
     if not as_json:
-        out.print(describe_preset(PRESETS["demo"]), style="dim")
+        out.print(describe_preset(PRESETS["demo"]), style="dim", soft_wrap=True)
     report = _run(_read_plan(peers, events, flow, speed, seed, keep), as_json=as_json, out=out)
     if report is None:
         Ending(as_json=as_json).tell(

@@ -5,6 +5,7 @@ interrupted from the keyboard.
 """
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -52,6 +53,9 @@ class Ending:
         if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
             self.tell("interrupted", {"code": "interrupted", "message": "interrupted"})
             return INTERRUPTED
+        if leaves and all(isinstance(leaf, BrokenPipeError) for leaf in leaves):
+            _forget_stdout()
+            return FAILED
         if expected and len(expected) == len(leaves):
             self.tell(f"error: {_sentence(expected[0])}", describe(expected[0]))
             return FAILED
@@ -67,6 +71,13 @@ class Ending:
             sys.stdout.flush()
         sys.stderr.write(f"{sentence}\n")
         sys.stderr.flush()
+
+
+def _forget_stdout() -> None:
+    """Whoever read our output has left, as `head` does: say nothing more, also not when Python flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def describe(error: OrrangeError) -> dict[str, Any]:

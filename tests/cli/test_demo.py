@@ -98,6 +98,19 @@ def test_without_a_terminal_a_demo_prints_lines_and_ends_with_its_summary() -> N
     assert "\x1b" not in done.out
 
 
+def test_a_demo_whose_reader_leaves_ends_quietly() -> None:
+    process = subprocess.Popen(
+        command(*SHORT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(), cwd=ROOT
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        assert process.stdout.readline().startswith(b"preset demo")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
 @pytest.mark.parametrize("is_json", [False, True], ids=["screen", "json"])
 def test_ctrl_c_stops_a_demo_within_moments(is_json: bool, tmp_path: Path) -> None:
     arguments = ["demo", "--peers", "3", "--keep", str(tmp_path / "kept"), *(["--json"] if is_json else [])]
