@@ -209,7 +209,7 @@ def load_node_config(path: Path, overrides: dict[str, Any] | None = None) -> Nod
             settings = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"expected TOML in {path}, was broken: {error}") from error
     try:
         config = NodeConfig(**settings)

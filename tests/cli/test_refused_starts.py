@@ -113,6 +113,13 @@ def test_a_damaged_store_is_told_and_a_copy_of_the_sound_one_still_opens(stopped
     assert orrange("store", "digest", copy).code == 0
 
 
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("address", ["nonsense", "/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/tcp/4001/p2p/x"])
+def test_a_bootstrap_address_that_is_none_is_told(stopped: Net, address: str) -> None:
+    done = orrange("node", "run", "--config", stopped.config(0), "--bootstrap", address)
+    assert address in done.sentence()
+
+
 def test_a_store_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "there is no store at" in orrange("store", "digest", tmp_path / "nowhere").sentence()
     assert not (tmp_path / "nowhere").exists()
@@ -129,14 +136,15 @@ def test_an_epoch_that_the_store_has_not_seen_is_told(stopped: Net) -> None:
     ("text", "part"),
     [
         (None, "cannot read the configuration"),
-        ("data_dir = [", "expected TOML"),
-        ("data_dir = 'x'", "owner: Field required, was nothing"),
+        (b"\xff\xfe", "expected TOML"),
+        (b"data_dir = [", "expected TOML"),
+        (b"data_dir = 'x'", "owner: Field required, was nothing"),
     ],
-    ids=["missing", "no TOML", "incomplete"],
+    ids=["missing", "other bytes", "no TOML", "incomplete"],
 )
-def test_a_configuration_that_is_wrong_is_told(tmp_path: Path, text: str | None, part: str) -> None:
+def test_a_configuration_that_is_wrong_is_told(tmp_path: Path, text: bytes | None, part: str) -> None:
     path = tmp_path / "node.toml"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text)
     for arguments in (("node", "run"), ("book",)):
         assert part in orrange(*arguments, "--config", path).sentence()
