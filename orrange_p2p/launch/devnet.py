@@ -152,6 +152,7 @@ class Devnet:
             unsent=replay.counts["unsent"],
             unanswered=replay.counts["unanswered"],
             peers_gone=tuple(node.number for node in self._nodes if node.number not in present),
+            stuck=max(view.entitled for view in views),
         )
 
 

@@ -18,6 +18,7 @@ from orrange_p2p.launch.devnet_remote import GONE_LIMIT_S, RemoteNode, Status, a
 
 SETTLE_LIMIT_S = 90
 QUIET_EPOCHS = 3
+STALLED_EPOCHS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class PeerView:
     entries: int
     tickets: frozenset[str]
     settled: frozenset[str]
+    entitled: int
     gossip_drops: int
     by_path: Mapping[str, int]
     order_to_ticket_ms: Sequence[int]
@@ -39,42 +41,44 @@ class PeerView:
 async def wait_quiet(nodes: Sequence[RemoteNode], network: NetworkConfig) -> None:
     """Wait until nothing is under way and all peers hold the same entries for a few epochs.
 
-    Gives up after SETTLE_LIMIT_S, or after GONE_LIMIT_S if peers are down then and the others are at rest.
+    Pairs and exchanges are under way, unless nothing at all has come of them for STALLED_EPOCHS. Gives up after
+    SETTLE_LIMIT_S. Peers that are down are waited for up to GONE_LIMIT_S.
     """
     market, epoch_ms = network.markets[0].name, network.constants().epoch_ms
     started = trio.current_time()
-    quiet_since: int | None = None
+    since: int | None = None
     last_heads: object = None
     while trio.current_time() < started + SETTLE_LIMIT_S:
-        statuses = await ask_all(nodes)
-        pending = [status["pending"][market] for status in statuses if status is not None]
+        pending = [status["pending"][market] for status in await ask_all(nodes) if status is not None]
         is_gone = len(pending) < len(nodes)
         heads = pending[0]["heads"] if pending else None
-        is_quiet = bool(pending) and all(one["heads"] == heads and _is_idle(one, is_gone) for one in pending)
         epoch = min((one["epoch"] for one in pending if one["epoch"] is not None), default=0)
-        if not is_quiet or heads != last_heads:
-            quiet_since, last_heads = None, heads
-        elif quiet_since is None:
-            quiet_since = epoch
+        is_still = bool(pending) and all(one["heads"] == heads and not _is_busy(one) for one in pending)
+        if not is_still or heads != last_heads:
+            since, last_heads = None, heads
+        elif since is None:
+            since = epoch
+        needed = STALLED_EPOCHS if any(one["entitled"] or one["exchanges"] for one in pending) else QUIET_EPOCHS
         is_worth_waiting = is_gone and trio.current_time() < started + GONE_LIMIT_S
-        if quiet_since is not None and epoch >= quiet_since + QUIET_EPOCHS and not is_worth_waiting:
+        if since is not None and epoch >= since + needed and not is_worth_waiting:
             return
         await trio.sleep(epoch_ms / 1000)
 
 
-def _is_idle(pending: Mapping[str, Any], is_gone: bool) -> bool:  # noqa: FBT001 - read where it is called
-    """Whether a peer has nothing under way; what it would trade with a peer that is gone does not count."""
-    has_entitled = bool(pending["entitled"]) and not is_gone
-    is_busy = pending["outbox"] or pending["unsettled"] or (pending["exchanges"] and not is_gone)
-    return pending["epoch"] is not None and not has_entitled and not is_busy
+def _is_busy(pending: Mapping[str, Any]) -> bool:
+    return pending["epoch"] is None or bool(pending["outbox"] or pending["unsettled"])
 
 
 async def look_at_all(nodes: Sequence[RemoteNode], network: NetworkConfig) -> list[PeerView]:
     """The views of all peers that answer, with digests at one epoch."""
     market = network.markets[0].name
     statuses = await ask_all(nodes)
-    there = [(node, status) for node, status in zip(nodes, statuses, strict=True) if _epoch(status, market) is not None]
-    epoch = min((_epoch(status, market) or 0 for _, status in there), default=0)
+    there = [
+        (node, status)
+        for node, status in zip(nodes, statuses, strict=True)
+        if status is not None and status["pending"][market]["epoch"] is not None
+    ]
+    epoch = min((status["pending"][market]["epoch"] for _, status in there), default=0)
     views: list[PeerView] = []
     for node, status in there:
         try:
@@ -82,22 +86,21 @@ async def look_at_all(nodes: Sequence[RemoteNode], network: NetworkConfig) -> li
             measured = await node.ask("measurements", market=market)
         except NodeUnreachable:
             continue
-        views.append(_view(node, status, digest, measured))
+        views.append(_view(node, market, status, digest, measured))
     return views
 
 
-def _epoch(status: Status | None, market: str) -> int | None:
-    return status["pending"][market]["epoch"] if status is not None else None
-
-
-def _view(node: RemoteNode, status: Status | None, digest: Mapping[str, Any], measured: Mapping[str, Any]) -> PeerView:
+def _view(
+    node: RemoteNode, market: str, status: Status, digest: Mapping[str, Any], measured: Mapping[str, Any]
+) -> PeerView:
     return PeerView(
         number=node.number,
         digest=digest["digest"],
         entries=digest["entries"],
         tickets=frozenset(digest["tickets"]),
         settled=frozenset(digest["settled"]),
-        gossip_drops=status["gossip_drops"] if status is not None else 0,
+        entitled=status["pending"][market]["entitled"],
+        gossip_drops=status["gossip_drops"],
         by_path=measured["by_path"],
         order_to_ticket_ms=measured["order_to_ticket_ms"],
         ticket_to_chain_ms=measured["ticket_to_chain_ms"],

@@ -24,7 +24,11 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The figures of a demo or devnet run."""
+    """The figures of a demo or devnet run.
+
+    `unsent` requests found no peer in time, `unanswered` ones may or may not have been carried out, `peers_gone` did
+    not answer at the end, and `stuck` pairs were entitled to each other at the end without a ticket.
+    """
 
     peers: int
     orders: int
@@ -48,6 +52,7 @@ class Report:
     unsent: int = 0
     unanswered: int = 0
     peers_gone: tuple[int, ...] = ()
+    stuck: int = 0
 
     @property
     def is_good(self) -> bool:
