@@ -47,7 +47,7 @@ def find_anvil() -> Path:
         if os.access(binary, os.X_OK):
             return binary
     raise ConfigError(
-        f"expected the program anvil on PATH or at {_BINARY_IN_CONTRACTS}, was in neither; run `make contracts-deps`, "
+        f"expected the program anvil on PATH or at {_BINARY_IN_CONTRACTS}, was in neither; run `make setup`, "
         "or install the npm package @foundry-rs/anvil-linux-amd64 or Foundry"
     )
 

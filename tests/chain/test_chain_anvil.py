@@ -27,7 +27,7 @@ def test_a_missing_anvil_is_said_with_how_to_get_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("orrange_p2p.chain.anvil._REPOSITORY_ROOT", tmp_path)
-    with pytest.raises(ConfigError, match=r"make contracts-deps.*@foundry-rs/anvil-linux-amd64"):
+    with pytest.raises(ConfigError, match=r"make setup.*@foundry-rs/anvil-linux-amd64"):
         find_anvil()
 
 
