@@ -26,15 +26,7 @@ from orrange_p2p.launch.devnet_process import PeerProcess, Warden, open_warden, 
 from orrange_p2p.launch.devnet_remote import RemoteNode, RemoteTrader, ask_all
 from orrange_p2p.launch.directory import open_directory
 from orrange_p2p.launch.flow import FlowEvent
-from orrange_p2p.launch.found import (
-    BASE_DECIMALS,
-    GAS_MONEY_WEI,
-    QUOTE_DECIMALS,
-    Member,
-    Need,
-    compute_needs,
-    found_network,
-)
+from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, Need, compute_needs, found_network
 from orrange_p2p.launch.replay import Replay
 from orrange_p2p.launch.report import Measurements, Report, measure_latency
 from orrange_p2p.launch.serve import wall_clock_ms
@@ -42,7 +34,6 @@ from orrange_p2p.launch.serve import wall_clock_ms
 DEVNET_PRESET = "dev"
 SPARE = Need(base=10 * 10**8, quote=10_000 * 10**6)  # ten bitcoin and ten thousand dollars for orders by hand
 WARM_UP_LIMIT_S = 60
-SPARE_BITCOIN, SPARE_DOLLARS = 100, 1_000_000
 _POLL_S = 0.25
 _WATCH_S = 1
 
@@ -210,13 +201,6 @@ async def open_devnet(plan: DevnetPlan, listener: Listener) -> AsyncIterator[Dev
         for row, node, process in zip(rows, nodes, processes, strict=True):
             nursery.start_soon(_watch, row, node, process, listener)
         yield Devnet(plan, listener, backend, network, members, nodes)
-
-
-def _with_spare(need: Need) -> Need:
-    """What the flow needs, and something for a person to trade with."""
-    return Need(
-        base=need.base + SPARE_BITCOIN * 10**BASE_DECIMALS, quote=need.quote + SPARE_DOLLARS * 10**QUOTE_DECIMALS
-    )
 
 
 def _row(peer: PreparedPeer, process: PeerProcess) -> PeerRow:
