@@ -170,8 +170,7 @@ class Kernel:
         market = self.markets.get(event.market)
         if market is None:
             return []
-        actions, doubt = market.on_sync(event, may_sign=self._may_sign())
-        return actions + self._doubt_if(doubt, event.now_ms)
+        return market.on_sync(event, may_sign=self._may_sign())
 
     def _load(self, event: EntriesLoaded) -> list[Action]:
         market = self.markets.get(event.market)

@@ -263,20 +263,17 @@ class MarketKernel:
         self.tickets[hold.digest] = hold
         return self._complete(hold, now_ms)
 
-    def on_sync(self, event: SyncRoundEnded, *, may_sign: bool) -> tuple[list[Action], str | None]:
-        """A round of sync ended. Returns actions, and a doubt if the peer knows more of the own feed than we do."""
+    def on_sync(self, event: SyncRoundEnded, *, may_sign: bool) -> list[Action]:
+        """A round of sync ended.
+
+        Heads are unsigned: a peer that only claims to hold more of the own feed is not one to be synced with. What it
+        does hold came before, as entries that the own session signed. Spec: [SYNC-4, SYNC-5].
+        """
         is_done = event.heads is not None and all(self._covers(head) for head in event.heads)
-        doubt = None
-        for head in event.heads or ():
-            feed = self.feeds.feed(head.session)
-            known = len(feed.entries) if feed is not None else 0
-            if head.session == self.desk.identity.session and head.next_seq > known:
-                doubt = _OLD_STORE
-        if is_done and doubt is None:
+        if is_done:
             self.synced_peers[event.peer] = None
         actions = self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)
-        actions += self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
-        return actions, doubt
+        return actions + self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
 
     def _covers(self, head: Head) -> bool:
         feed = self.feeds.feed(head.session)
