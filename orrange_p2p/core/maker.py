@@ -12,7 +12,7 @@ from orrange_p2p.core.messages import DeclineFrame, DeclineReason, Prepare, Read
 from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.ranges import contains, overlaps
 from orrange_p2p.core.tickets import Desk, PairKey, Suspicion, build_ticket, piece_of
-from orrange_p2p.core.types import Digest, Epoch, OrderId, PeerId, Side, TicketDigest
+from orrange_p2p.core.types import Digest, Epoch, OrderId, PeerId, Side, Ticket, TicketDigest
 from orrange_p2p.core.verify import VerifiedOffer
 from orrange_p2p.core.window import Window
 
@@ -244,6 +244,7 @@ class Maker:
             and _is_within(ticket.price_ticks, taker.order.side, taker.order.price_ticks)
             and ticket.maker_to <= record.order.quantity_lots
             and ticket.taker_to <= taker.order.quantity_lots
+            and self._is_in_time(ticket)
         )
         lots = (ticket.maker_from, ticket.maker_to)
         start_s = desk.rules.epoch_start_s(ticket.epoch)
@@ -260,6 +261,11 @@ class Maker:
             follow_ups = (SendTicketMessage(peer=peer, message=TicketFrame(exchange=exchange, item=item)),)
         desk.outbox.add(item, follow_ups=follow_ups)
         return []
+
+    def _is_in_time(self, ticket: Ticket) -> bool:
+        """Whether a ticket may still be signed: locks of other tickets are kept only that long. Spec: [TICK-10]."""
+        last = self._desk.ledger.last_block
+        return last is not None and last.time_s <= ticket.deadline_s
 
     def _as_hold(self, verified: VerifiedOffer, taker: OrderRecord | None, entry_epoch: Epoch) -> HoldRecord | None:
         """The hold that the Offer is, or None if it does not count."""

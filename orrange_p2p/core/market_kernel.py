@@ -185,9 +185,10 @@ class MarketKernel:
 
     def _note_offers(self, entry: VerifiedEntry) -> list[Action]:
         actions: list[Action] = []
+        claimed = entry.entry.header.epoch
         for item in entry.items:
             if isinstance(item, VerifiedOffer):
-                actions.extend(self.maker.on_offer(item, entry.entry.header.epoch, exchange=None, peer=None))
+                actions.extend(self.maker.on_offer(item, claimed, exchange=None, peer=None))
         return actions
 
     def _note_tickets(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
@@ -283,7 +284,7 @@ class MarketKernel:
         """Open the newest window if it is due, give up on the silent, submit what is due."""
         epoch = self.rules.epoch_at(now_ms)
         last = self.desk.ledger.last_block
-        self.desk.own_lots.expire(epoch, last.time_s if last else 0)
+        self.desk.own_lots.expire(epoch, last.time_s if last else 0, self.rules.preset.ticket_life_s)
         actions: list[Action] = []
         due = self.windows.due(now_ms)
         block = self.windows.fund_block(due) if due is not None else None

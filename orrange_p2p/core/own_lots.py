@@ -78,17 +78,21 @@ class OwnLots:
         if locks is not None:
             locks[:] = [lock for lock in locks if lock.digest != digest]
 
-    def expire(self, epoch: Epoch, chain_time_s: int) -> None:
-        """Drop promises whose time is over and signed lots whose ticket can no longer settle."""
+    def expire(self, epoch: Epoch, chain_time_s: int, ticket_life_s: int) -> None:
+        """Drop promises whose time is over, and signed lots that no ticket still to be signed may overlap in time.
+
+        A ticket is signed until its own deadline at most and starts `ticket_life_s` before it, so signed lots are kept
+        that much longer than they can settle. Spec: [TICK-10].
+        """
         for order_id in list(self._locks):
-            kept = [lock for lock in self._locks[order_id] if not _is_over(lock, epoch, chain_time_s)]
+            kept = [lock for lock in self._locks[order_id] if not _is_over(lock, epoch, chain_time_s - ticket_life_s)]
             if kept:
                 self._locks[order_id] = kept
             else:
                 del self._locks[order_id]
 
 
-def _is_over(lock: OwnLock, epoch: Epoch, chain_time_s: int) -> bool:
+def _is_over(lock: OwnLock, epoch: Epoch, oldest_start_s: int) -> bool:
     if lock.claim is Claim.SIGNED:
-        return chain_time_s > lock.deadline_s
+        return oldest_start_s > lock.deadline_s
     return lock.claim is Claim.PROMISED and epoch > lock.epoch + 2

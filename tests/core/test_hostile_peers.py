@@ -39,3 +39,58 @@ def test_a_peer_that_only_claims_to_know_more_of_our_feed_does_not_stop_us() -> 
     end_round(world, victim, liar, [lie])
     assert victim.kernel.why_not_sign() is None
     assert world.place(victim, Side.SELL, 101, 5) not in victim.refused
+
+
+def assert_no_overlap(tickets: list[TicketItem]) -> None:
+    """[TICK-10] as its words say: one order, overlapping lots, overlapping [epoch start, deadline]."""
+    for number, one in enumerate(tickets):
+        for other in tickets[:number]:
+            first, second = one.ticket, other.ticket
+            assert not (
+                first.maker_order == second.maker_order
+                and overlaps((first.maker_from, first.maker_to), (second.maker_from, second.maker_to))
+                and RULES.epoch_start_s(first.epoch) <= second.deadline_s
+                and RULES.epoch_start_s(second.epoch) <= first.deadline_s
+            ), "the maker signed the same lots twice"
+
+
+def test_an_old_ready_is_not_countersigned_once_the_lots_went_to_another() -> None:
+    """A taker keeps a Ready, trades the lots again and shows the first one, backdated, after the second's deadline."""
+    trap = Trap()
+    world, maker, taker, third = trap.world, trap.maker, trap.taker, trap.world.peers[2]
+    first = trap.offer(trap.prepare())
+    feed = taker.market.feeds.feed(taker.identity.session)
+    kept_back = next_entry(taker, feed, [first], first.ready_epoch + 1)
+    world.run_ms(5000)
+    second = trap.offer(trap.prepare())
+    assert second.ticket.epoch > first.ticket.epoch + 2
+    trap.say(taker, maker, OfferFrame(exchange=1, offer=second))
+    world.run_ms(1000)
+    assert len(tickets_of(maker)) == 1
+    taker.is_up = False
+    world.run_ms((RULES.preset.ticket_life_s + 5) * 1000)
+    hear(world, maker, third, [kept_back])
+    world.run_ms(2000)
+    assert_no_overlap(tickets_of(maker))
+    assert len(tickets_of(maker)) == 1
+
+
+def test_of_two_promises_shown_late_in_turn_one_is_countersigned() -> None:
+    """Both Readys are over before either Offer is shown, and the newer one is still in time when the older's lock ends."""
+    trap = Trap()
+    world, maker, taker, third = trap.world, trap.maker, trap.taker, trap.world.peers[2]
+    first = trap.offer(trap.prepare())
+    world.run_ms(5000)
+    second = trap.offer(trap.prepare())
+    feed = taker.market.feeds.feed(taker.identity.session)
+    kept_back = next_entry(taker, feed, [first], first.ready_epoch + 1)
+    last = write_entry(
+        taker, [second], seq=kept_back.entry.header.seq + 1, prev_hash=kept_back.entry_hash, epoch=second.ready_epoch + 1
+    )
+    taker.is_up = False
+    world.run_ms(4000)
+    hear(world, maker, third, [kept_back])
+    world.run_ms((first.ticket.deadline_s + 1) * 1000 - world.now_ms + 1500)
+    hear(world, maker, third, [last])
+    world.run_ms(2000)
+    assert_no_overlap(tickets_of(maker))
