@@ -216,13 +216,14 @@ class Maker:
         return [SendTicketMessage(peer=peer, message=ready)]
 
     def on_offer(
-        self, verified: VerifiedOffer, entry_epoch: Epoch, *, exchange: int | None, peer: PeerId | None
+        self, verified: VerifiedOffer, entry_epoch: Epoch, now_ms: int, *, exchange: int | None, peer: PeerId | None
     ) -> list[Action]:
         """Countersign an Offer that carries this session's Ready. Spec: [TICK-9].
 
         Args:
             verified: the Offer, its signers recovered.
             entry_epoch: what its entry in the taker's feed claims; the current epoch for one that came by stream.
+            now_ms: when it came.
             exchange: the number to answer on the stream, if it came by stream.
             peer: who to answer, if it came by stream.
         """
@@ -244,7 +245,7 @@ class Maker:
             and _is_within(ticket.price_ticks, taker.order.side, taker.order.price_ticks)
             and ticket.maker_to <= record.order.quantity_lots
             and ticket.taker_to <= taker.order.quantity_lots
-            and self._is_in_time(ticket)
+            and self._is_in_time(ticket, now_ms)
         )
         lots = (ticket.maker_from, ticket.maker_to)
         start_s = desk.rules.epoch_start_s(ticket.epoch)
@@ -262,10 +263,12 @@ class Maker:
         desk.outbox.add(item, follow_ups=follow_ups)
         return []
 
-    def _is_in_time(self, ticket: Ticket) -> bool:
-        """Whether a ticket may still be signed: locks of other tickets are kept only that long. Spec: [TICK-10]."""
-        last = self._desk.ledger.last_block
-        return last is not None and last.time_s <= ticket.deadline_s
+    def _is_in_time(self, ticket: Ticket, now_ms: int) -> bool:
+        """Whether an Offer may still be answered: a Ready is no option that a taker may use when prices have moved."""
+        rules, last = self._desk.rules, self._desk.ledger.last_block
+        if last is None or last.time_s > ticket.deadline_s:
+            return False
+        return rules.epoch_at(now_ms) <= ticket.epoch + rules.preset.k
 
     def _as_hold(self, verified: VerifiedOffer, taker: OrderRecord | None, entry_epoch: Epoch) -> HoldRecord | None:
         """The hold that the Offer is, or None if it does not count."""

@@ -141,7 +141,7 @@ class MarketKernel:
                 actions.append(self._persist(one, effective))
                 actions.extend(self._note_tickets(one, event.now_ms))
                 if may_sign:
-                    actions.extend(self._note_offers(one))
+                    actions.extend(self._note_offers(one, event.now_ms))
         return actions, doubt
 
     def _spread_fork(self, rival: VerifiedEntry) -> list[Action]:
@@ -183,12 +183,12 @@ class MarketKernel:
             if record is not None and (record.order.session, record.seq) == (header.session, header.seq):
                 self.windows.place(record.order_id, header.epoch, effective)
 
-    def _note_offers(self, entry: VerifiedEntry) -> list[Action]:
+    def _note_offers(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
         actions: list[Action] = []
         claimed = entry.entry.header.epoch
         for item in entry.items:
             if isinstance(item, VerifiedOffer):
-                actions.extend(self.maker.on_offer(item, claimed, exchange=None, peer=None))
+                actions.extend(self.maker.on_offer(item, claimed, now_ms, exchange=None, peer=None))
         return actions
 
     def _note_tickets(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
@@ -246,7 +246,7 @@ class MarketKernel:
                 return []
             verified = verify_offer(self.desk.digests, message.offer)
             epoch = self.rules.epoch_at(now_ms)
-            return self.maker.on_offer(verified, epoch, exchange=message.exchange, peer=peer)
+            return self.maker.on_offer(verified, epoch, now_ms, exchange=message.exchange, peer=peer)
         return self._on_ticket_frame(message, now_ms)
 
     def _on_ticket_frame(self, message: TicketFrame, now_ms: int) -> list[Action]:

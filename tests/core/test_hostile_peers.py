@@ -94,3 +94,18 @@ def test_of_two_promises_shown_late_in_turn_one_is_countersigned() -> None:
     hear(world, maker, third, [last])
     world.run_ms(2000)
     assert_no_overlap(tickets_of(maker))
+
+
+def test_a_promise_long_over_is_not_a_free_option() -> None:
+    """The owner cancelled meanwhile; the taker comes half a minute later with a backdated Offer."""
+    trap = Trap()
+    world, maker, taker, third = trap.world, trap.maker, trap.taker, trap.world.peers[2]
+    offer = trap.offer(trap.prepare())
+    feed = taker.market.feeds.feed(taker.identity.session)
+    kept_back = next_entry(taker, feed, [offer], offer.ready_epoch + 1)
+    taker.is_up = False
+    world.cancel(maker, offer.ticket.maker_order)
+    world.run_ms(30_000)
+    hear(world, maker, third, [kept_back])
+    world.run_ms(2000)
+    assert not tickets_of(maker)
