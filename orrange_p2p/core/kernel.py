@@ -223,6 +223,8 @@ class Kernel:
             raise OrderError("quantity_lots", event.quantity_lots, "ORD-1", message)
         self._check_session(event.now_ms, rules)
         expiry_s = event.expiry_s
+        if not 0 <= expiry_s <= U64_MAX:
+            raise OrderError("expiry", expiry_s, "ORD-1", f"expiry: expected 0 to {U64_MAX}, was {expiry_s}")
         if event.tif is TimeInForce.IOC and expiry_s == 0:
             end_ms = rules.epoch_start_ms(rules.epoch_at(event.now_ms) + rules.preset.k)
             expiry_s = -(-end_ms // 1000)

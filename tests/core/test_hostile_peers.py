@@ -18,7 +18,6 @@ from tests.core.hostile import (
 from tests.core.kernel_world import DIGESTS, GENESIS_MS, RULES, Peer, World
 
 from orrange_p2p.core.book import compute_book
-from orrange_p2p.core.codec import decode_item, encode_item
 from orrange_p2p.core.events import Settle
 from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
 from orrange_p2p.core.market_kernel import MAX_STRANGERS
@@ -109,3 +108,12 @@ def test_a_promise_long_over_is_not_a_free_option() -> None:
     hear(world, maker, third, [kept_back])
     world.run_ms(2000)
     assert not tickets_of(maker)
+
+
+def test_an_expiry_beyond_u64_is_refused() -> None:
+    """Signed, it would stand in an entry that nobody, not even this node after a restart, can decode."""
+    world = World(2)
+    victim = world.peers[0]
+    request = world.place(victim, Side.SELL, 100, 5, TimeInForce.GTC, U64_MAX + 1)
+    assert victim.refused[request].field == "expiry"
+    assert world.place(victim, Side.SELL, 100, 5, TimeInForce.GTC, U64_MAX) in victim.accepted
