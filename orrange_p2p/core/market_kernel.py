@@ -199,6 +199,9 @@ class MarketKernel:
         digests = frozenset(item.ticket_digest for item in entry.items if isinstance(item, VerifiedTicket))
         for hold in feed.holds:
             if not hold.is_offer and hold.digest in digests and hold.digest not in self.tickets:
+                taker = self.feeds.order(hold.ticket.taker_order)
+                if taker is not None and hold.taker_signer != taker.order.session:
+                    continue
                 self.tickets[hold.digest] = hold
                 actions.extend(self._complete(hold, now_ms))
         return actions
@@ -255,7 +258,13 @@ class MarketKernel:
         ticket = message.item.ticket
         maker = self.feeds.order(ticket.maker_order)
         hold = None
-        if maker is not None and self.desk.own_order(ticket.taker_order) is not None:
+        # Only what this session signed itself: a maker can sign as many tickets over our orders as it likes.
+        is_offered = (
+            self.desk.own_order(ticket.taker_order) is not None
+            and verified.taker_signer == self.desk.identity.session
+            and self.desk.own_lots.signed(ticket.taker_order, verified.ticket_digest)
+        )
+        if maker is not None and is_offered:
             hold = read_hold(verified, maker.order.session, self.rules.epoch_at(now_ms), self.rules)
         if hold is None:
             return [Note(name="ticket_refused")]

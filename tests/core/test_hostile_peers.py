@@ -117,3 +117,31 @@ def test_an_expiry_beyond_u64_is_refused() -> None:
     request = world.place(victim, Side.SELL, 100, 5, TimeInForce.GTC, U64_MAX + 1)
     assert victim.refused[request].field == "expiry"
     assert world.place(victim, Side.SELL, 100, 5, TimeInForce.GTC, U64_MAX) in victim.accepted
+
+
+def test_ticket_frames_for_what_we_never_signed_are_not_kept() -> None:
+    """A maker signs tickets over our order that we never offered; nothing of them stays."""
+    trap = Trap()
+    maker, taker = trap.maker, trap.taker
+    prepare = trap.prepare()
+    for number in range(50):
+        ticket = replace(prepare.ticket, ticket_nonce=1000 + number)
+        signature = maker.session_key.sign(Digest(DIGESTS.ticket(ticket)))
+        item = TicketItem(ticket=ticket, taker_signature=signature, maker_signature=signature)
+        trap.say(maker, taker, TicketFrame(exchange=1, item=item))
+    assert not taker.market.tickets
+
+
+def test_a_ticket_frame_with_a_false_taker_signature_does_not_hide_the_true_ticket() -> None:
+    trap = Trap()
+    world, maker, taker = trap.world, trap.maker, trap.taker
+    (ready,) = trap.say(taker, maker, trap.prepare())
+    trap.say(maker, taker, ready)
+    signature = maker.session_key.sign(Digest(ready.ticket_digest))
+    false = TicketItem(ticket=trap.prepare().ticket, taker_signature=signature, maker_signature=signature)
+    trap.say(maker, taker, TicketFrame(exchange=1, item=false))
+    world.deliver = lambda source, target, message: True
+    world.run_ms(5000)
+    assert ready.ticket_digest in taker.market.tickets
+    assert len(taker.market.settling) + len(world.settled) >= 1
+    assert taker.kernel.counters["ticket_as_taker"] == 1
