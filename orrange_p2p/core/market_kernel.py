@@ -92,13 +92,16 @@ class MarketKernel:
         return len(self.synced_peers) >= self.rules.preset.quorum
 
     def load(self, event: EntriesLoaded) -> list[Action]:
-        """Take back what this node had on disk."""
+        """Take back what this node had on disk; tickets only once all orders are back, in whatever order they came."""
+        loaded: list[VerifiedEntry] = []
         for entry, effective in event.entries:
             _, appended, owners = self.feeds.add(entry)
             self.windows.keeper.touch(owners)
+            loaded.extend(appended)
             for one in appended:
                 self._note_orders(one, effective)
-                self._note_tickets(one, event.now_ms)
+        for one in loaded:
+            self._note_tickets(one, event.now_ms)
         self._restore_own_lots()
         return []
 

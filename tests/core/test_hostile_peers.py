@@ -145,3 +145,27 @@ def test_a_ticket_frame_with_a_false_taker_signature_does_not_hide_the_true_tick
     assert ready.ticket_digest in taker.market.tickets
     assert len(taker.market.settling) + len(world.settled) >= 1
     assert taker.kernel.counters["ticket_as_taker"] == 1
+
+
+def test_own_tickets_settle_after_a_restart_in_whatever_order_the_store_gives_feeds() -> None:
+    """A store gives entries by session, not as they came."""
+    for is_reversed in (False, True):
+        world = World(2, seed=5)
+        maker, taker = world.peers
+        world.place(maker, Side.SELL, 100, 5)
+        world.run_ms(3000)
+        world._carry_out, carry_out = (
+            lambda peer, action: None if isinstance(action, Settle) else carry_out(peer, action),
+            world._carry_out,
+        )
+        world.place(taker, Side.BUY, 105, 5)
+        world.run_ms(6000)
+        world._carry_out = carry_out
+        for peer in (maker, taker):
+            peer.disk.sort(key=lambda one: (one.entry.entry.header.session, one.entry.entry.header.seq))
+            if is_reversed:
+                peer.disk.sort(key=lambda one: one.entry.entry.header.session, reverse=True)
+            world.restart(peer)
+            assert len(peer.market.settling) == 1
+        world.run_ms(5000)
+        assert len(world.settled) == 1
