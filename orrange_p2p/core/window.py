@@ -113,9 +113,10 @@ class Windows:
                 continue
             ours = merged.get(order_id, record.claimed)
             limit = record.claimed + MAX_LATE_GAP
-            if (ours <= limit) != (effective <= limit):
-                contested.append(order_id)
-            merged[order_id] = max(ours, effective)
+            is_contested = (ours <= limit) != (effective <= limit)
+            if is_contested:
+                contested.append(order_id)  # stays in, so that it is seen to cross
+            merged[order_id] = min(ours, effective) if is_contested else max(ours, effective)
         engine = build_engine(compute_book(self._feeds, self._ledger, epoch, block), merged)
         crossing = frozenset(slot.order_id for side in engine.crossing() for slot in side)
         if any(order_id in crossing for order_id in contested):

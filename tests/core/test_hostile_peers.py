@@ -169,3 +169,48 @@ def test_own_tickets_settle_after_a_restart_in_whatever_order_the_store_gives_fe
             assert len(peer.market.settling) == 1
         world.run_ms(5000)
         assert len(world.settled) == 1
+
+
+def test_no_late_list_makes_a_rival_vanish() -> None:
+    """A taker says that a better order came very late to it; on one side only, above claimed + 8: Decline(view)."""
+    world = World(3, seed=3)
+    maker, rival, taker = world.peers
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    caught = []
+
+    def deliver(source: Peer, target: Peer, message: object) -> bool:
+        if isinstance(message, Prepare | Ready):
+            caught.append(message)
+            return False
+        return True
+
+    world.deliver = deliver
+    first = world.place(rival, Side.BUY, 105, 5)
+    world.run_ms(3000)
+    second = world.place(taker, Side.BUY, 104, 5)
+    world.run_ms(12_000)
+    window = maker.market.windows.current
+    (piece,) = window.pieces
+    assert piece.taker_order == rival.accepted[first]
+    rival_order, own_order = rival.accepted[first], taker.accepted[second]
+    late = ((rival_order, Epoch(U64_MAX)),)
+    engine = _without(taker, window.epoch, rival_order)
+    (wanted,) = engine.entitlements()
+    assert wanted.taker_order == own_order
+    ticket = build_ticket(wanted, window.epoch, 7, RULES)
+    block = taker.market.windows.fund_block(window.epoch)
+    digest = engine.window_digest(window.epoch, block.hash)
+    prepare = Prepare(exchange=70, ticket=ticket, window_digest=digest, skips=(), is_fallback=False, late=late)
+    (view,) = say(world, taker, maker, prepare)
+    assert isinstance(view, View)
+    say(world, taker, maker, prepare)
+    world.run_ms(500)
+    assert not any(isinstance(message, Ready) and message.exchange == 70 for message in caught)
+
+
+def _without(peer: Peer, epoch: Epoch, order_id: OrderId) -> Engine:
+    windows = peer.market.windows
+    block = windows.fund_block(epoch)
+    book = compute_book(peer.market.feeds, peer.kernel.ledger, epoch, block)
+    return build_engine(book, {order_id: Epoch(U64_MAX)})
