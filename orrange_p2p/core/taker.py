@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from orrange_p2p.core.events import Action, Note, Path, SendTicketMessage, SyncWith
+from orrange_p2p.core.frames import MAX_SKIPS
 from orrange_p2p.core.hashing import recover_address
 from orrange_p2p.core.matching import Piece
 from orrange_p2p.core.messages import DeclineFrame, DeclineReason, Item, Offer, OfferFrame, Prepare, Ready, View
@@ -56,7 +57,7 @@ class Taker:
         """Prepare every entitled piece of own orders whose lots are not busy."""
         desk = self._desk
         own = desk.identity.session
-        silent = self._suspicion.suspected(window.epoch)
+        silent = self._suspicion.suspected(window.epoch)[:MAX_SKIPS]
         pieces = window.pieces
         if silent:
             pieces = desk.windows.engine.entitlements(frozenset((own, session) for session in silent))
@@ -133,7 +134,7 @@ class Taker:
         epoch = exchange.ticket.epoch
         engine = desk.windows.compare(epoch, view.late)
         block = desk.windows.fund_block(epoch)
-        silent = self._suspicion.suspected(epoch)
+        silent = self._suspicion.suspected(epoch)[:MAX_SKIPS]
         skips = frozenset((desk.identity.session, session) for session in silent)
         if engine is None or block is None or piece_of(exchange.ticket) not in engine.entitlements(skips):
             self._fail(exchange)

@@ -214,3 +214,16 @@ def _without(peer: Peer, epoch: Epoch, order_id: OrderId) -> Engine:
     block = windows.fund_block(epoch)
     book = compute_book(peer.market.feeds, peer.kernel.ledger, epoch, block)
     return build_engine(book, {order_id: Epoch(U64_MAX)})
+
+
+def test_a_prepare_names_no_more_skips_than_a_frame_may_hold() -> None:
+    """Else every maker that gets it would take an honest taker for a liar. Spec: [TICK-2]."""
+    trap = Trap()
+    world, taker = trap.world, trap.taker
+    epoch = taker.market.windows.current.epoch
+    for number in range(900):
+        taker.market.taker._suspicion._silent[number.to_bytes(20, "big")] = (6, epoch + 64)
+    world.run_ms(6000)
+    prepare = trap.prepare()
+    assert prepare.skips
+    assert decode_ticket_message(encode_ticket_message(prepare)) == prepare
