@@ -92,9 +92,13 @@ class Windows:
         return self.current
 
     def late_orders(self) -> LateOrders:
-        """The late orders that are still live, sorted by id, to show to a partner. Spec: [TICK-4]."""
-        live = sorted((order_id, late) for order_id, late in self._late.items() if self.keeper.order(order_id))
+        """The late orders that can match, sorted by id, to show to a partner; of others it need not know. Spec: [TICK-4]."""
+        live = sorted((order_id, late) for order_id, late in self._late.items() if self._is_matchable(order_id))
         return tuple(live[:MAX_LATE_SENT])
+
+    def _is_matchable(self, order_id: OrderId) -> bool:
+        row = self.keeper.order(order_id)
+        return row is not None and row.is_matchable
 
     def compare(self, epoch: Epoch, theirs: LateOrders) -> Engine | None:
         """The window of `epoch` from everything known now, with the later effective epoch of either side.

@@ -227,3 +227,16 @@ def test_a_prepare_names_no_more_skips_than_a_frame_may_hold() -> None:
     prepare = trap.prepare()
     assert prepare.skips
     assert decode_ticket_message(encode_ticket_message(prepare)) == prepare
+
+
+def test_strangers_do_not_crowd_late_orders_out_of_a_view() -> None:
+    """A View names 256 late orders; orders that can never match are none of them. Spec: [TICK-4]."""
+    world = World(2)
+    victim, other = world.peers
+    stranger = Peer("stranger")
+    world.run_ms(20_000)
+    items = [signed_order(stranger, Side.SELL, 100 + number, 1, number) for number in range(40)]
+    hear(world, victim, other, [write_entry(stranger, items, seq=0, prev_hash=ZERO_DIGEST, epoch=1)])
+    world.run_ms(3000)
+    assert len(victim.market.windows.late) == 40
+    assert not victim.market.windows.late_orders()
