@@ -430,7 +430,7 @@ class _KernelFeeds:
     def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
         state = self._kernel.markets.get(market)
         feed = state.feeds.feed(session) if state is not None else None
-        return [entry.encoded for entry in feed.entries[from_seq:to_seq]] if feed is not None else []
+        return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
 
     def is_dead(self, market: MarketId, session: Address) -> bool:
         state = self._kernel.markets.get(market)

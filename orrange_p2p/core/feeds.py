@@ -16,6 +16,7 @@ from orrange_p2p.core.types import (
     ZERO_DIGEST,
     Address,
     Digest,
+    EntryHash,
     Epoch,
     MarketId,
     Order,
@@ -36,7 +37,6 @@ from orrange_p2p.core.verify import (
 )
 
 MAX_HELD = 16
-MAX_RIVALS = 64
 MAX_ENTRIES_PER_EPOCH = 4
 _NEVER = U64_MAX + 1
 
@@ -84,19 +84,37 @@ class HoldRecord:
 
 
 class Feed:
-    """One session's feed in one market."""
+    """One session's feed in one market.
 
-    __slots__ = ("_held", "_rivals", "cancels", "entries", "forked_from", "holds", "orders", "owner", "peer_id")
+    What is void for ever is not kept, or anybody with a key could fill memory: nothing follows the entry that ended
+    the feed or the lowest fork, and of further versions of one seq only those that put the fork lower. Tickets stand
+    wherever they are, so a few entries with tickets are kept aside. Spec: [FEED-4..6].
+    """
+
+    __slots__ = (
+        "_aside",
+        "_held",
+        "_rivals",
+        "entries",
+        "forked_from",
+        "holds",
+        "is_ended",
+        "orders",
+        "owner",
+        "peer_id",
+    )
 
     def __init__(self) -> None:
         self.entries: list[VerifiedEntry] = []
         self.forked_from: int = _NEVER
+        self.is_ended = False
         self.owner: Address | None = None
         self.peer_id: PeerId | None = None
         self.orders: dict[OrderId, OrderRecord] = {}
         self.holds: list[HoldRecord] = []
         self._held: dict[int, VerifiedEntry] = {}
         self._rivals: list[VerifiedEntry] = []
+        self._aside: dict[EntryHash, VerifiedEntry] = {}
 
     @property
     def is_dead(self) -> bool:
@@ -105,7 +123,7 @@ class Feed:
 
     @property
     def forks_seen(self) -> int:
-        """Entries that contradict others of this feed."""
+        """Rival entries kept; each but the first put the fork lower."""
         return len(self._rivals)
 
     @property
@@ -113,43 +131,73 @@ class Feed:
         """Seqs held ahead of a gap, ascending."""
         return tuple(sorted(self._held))
 
+    @property
+    def kept_bytes(self) -> int:
+        """Encoded size of all entries kept, in whatever way."""
+        return sum(len(entry.encoded) for entry in self.versions())
+
     def head_hash(self) -> Digest:
         """The hash that the next entry must name."""
         return Digest(self.entries[-1].entry_hash) if self.entries else ZERO_DIGEST
 
     def versions(self) -> Iterator[VerifiedEntry]:
-        """Every entry kept: the contiguous run, rivals of a fork, those held ahead of a gap."""
+        """Every entry kept: the contiguous run, rivals of a fork, those held ahead of a gap or kept for tickets."""
         yield from self.entries
         yield from self._rivals
         yield from self._held.values()
+        yield from self._aside.values()
 
-    def add(self, entry: VerifiedEntry) -> tuple[Outcome, list[VerifiedEntry]]:
-        """Take in an entry; returns what happened and which entries became contiguous by it."""
+    def run(self, from_seq: int, to_seq: int) -> list[VerifiedEntry]:
+        """Entries `[from_seq, to_seq)` for a peer: the contiguous ones, and both sides of the lowest fork."""
+        found = self.entries[from_seq:to_seq]
+        if self.is_dead and from_seq <= self.forked_from < to_seq:
+            sides = [entry for entry in self.versions() if entry.entry.header.seq == self.forked_from]
+            found = [entry for entry in found if entry.entry.header.seq < self.forked_from] + sides
+        return found
+
+    def add(self, entry: VerifiedEntry) -> Outcome:
+        """Take in an entry; if it is appended, `follow` says which held ones come next."""
         seq = entry.entry.header.seq
         known = self.entries[seq] if seq < len(self.entries) else self._held.get(seq)
         if known is not None:
-            return self._compare(known, entry), []
-        if seq > len(self.entries):
-            if len(self._held) >= MAX_HELD or seq > len(self.entries) + MAX_HELD:
-                return Outcome.IGNORED, []
+            return self._compare(known, entry)
+        if seq == len(self.entries) and self._is_open_at(seq):
+            self.entries.append(entry)
+            return Outcome.APPENDED
+        if len(self._held) < MAX_HELD and seq <= len(self.entries) + MAX_HELD:
             self._held[seq] = entry
-            return Outcome.HELD, []
-        appended = [entry]
-        self.entries.append(entry)
-        while (following := self._held.pop(len(self.entries), None)) is not None:
-            self.entries.append(following)
-            appended.append(following)
-        return Outcome.APPENDED, appended
+            return Outcome.HELD
+        return self._put_aside(entry)
+
+    def follow(self) -> VerifiedEntry | None:
+        """Append the held entry that comes next, if there is one."""
+        seq = len(self.entries)
+        if seq not in self._held or not self._is_open_at(seq):
+            return None
+        self.entries.append(self._held.pop(seq))
+        return self.entries[-1]
+
+    def _is_open_at(self, seq: int) -> bool:
+        return not self.is_ended and seq <= self.forked_from
+
+    def _put_aside(self, entry: VerifiedEntry) -> Outcome:
+        is_kept = self.is_dead or self.is_ended
+        if not is_kept or len(self._aside) >= MAX_HELD or entry.entry_hash in self._aside:
+            return Outcome.IGNORED
+        if not any(isinstance(item, VerifiedTicket) for item in entry.items):
+            return Outcome.IGNORED
+        self._aside[entry.entry_hash] = entry
+        return Outcome.HELD
 
     def _compare(self, known: VerifiedEntry, entry: VerifiedEntry) -> Outcome:
         if known.entry_hash == entry.entry_hash:
             return Outcome.DUPLICATE
         if any(rival.entry_hash == entry.entry_hash for rival in self._rivals):
             return Outcome.DUPLICATE
-        if len(self._rivals) >= MAX_RIVALS and entry.entry.header.seq >= self.forked_from:
-            return Outcome.IGNORED
+        if entry.entry.header.seq >= self.forked_from:
+            return self._put_aside(entry)
         self._rivals.append(entry)
-        self.forked_from = min(self.forked_from, entry.entry.header.seq)
+        self.forked_from = entry.entry.header.seq
         return Outcome.FORKED
 
 
@@ -167,14 +215,17 @@ class FeedReader:
         self._read = 0
 
     def advance(self) -> tuple[list[OrderRecord], list[HoldRecord]]:
-        """Read the entries that came since the last call; returns orders and holds touched by them."""
+        """Read the entries that came since the last call; returns orders and holds touched by them.
+
+        The first one that breaks a rule ends the feed.
+        """
         feed = self._feed
         orders: list[OrderRecord] = []
         holds: list[HoldRecord] = []
         while self._read < min(len(feed.entries), feed.forked_from) and not self._is_ended:
             entry = feed.entries[self._read]
             if not self._follows(entry):
-                self._is_ended = True
+                self._is_ended = feed.is_ended = True
                 break
             self._read += 1
             self._apply(entry, orders, holds)
@@ -324,11 +375,13 @@ class Feeds:
         return tuple(sorted(self._feeds))
 
     def heads(self) -> tuple[Head, ...]:
-        """Heads for sync, sorted by session. Spec: [SYNC-1]."""
+        """Heads for sync, sorted by session; a dead session's head names its lowest fork. Spec: [SYNC-1]."""
         return tuple(
-            Head(session=session, next_seq=len(feed.entries), head_hash=feed.head_hash())
+            Head(session=session, next_seq=feed.forked_from + 1, head_hash=ZERO_DIGEST)
+            if feed.is_dead
+            else Head(session=session, next_seq=len(feed.entries), head_hash=feed.head_hash())
             for session, feed in sorted(self._feeds.items())
-            if feed.entries
+            if feed.entries or feed.is_dead
         )
 
     def owners(self) -> tuple[Address, ...]:
@@ -363,13 +416,22 @@ class Feeds:
         if feed is None:
             feed = self._feeds[session] = Feed()
             self._readers[session] = FeedReader(feed, session, self.rules)
-        outcome, appended = feed.add(entry)
+        was_dead = feed.is_dead
+        outcome = feed.add(entry)
         if feed.is_dead and outcome in (Outcome.FORKED, Outcome.APPENDED, Outcome.HELD):
+            appended = [entry] if outcome is Outcome.APPENDED else []
+            if was_dead:
+                appended.extend(iter(feed.follow, None))
             return outcome, appended, self._reread(session, feed)
         if outcome is not Outcome.APPENDED:
-            return outcome, appended, []
-        orders, holds = self._readers[session].advance()
-        return outcome, appended, self._index(orders, holds)
+            return outcome, [], []
+        reader, appended, touched = self._readers[session], [], []
+        following: VerifiedEntry | None = entry
+        while following is not None:
+            appended.append(following)
+            touched.extend(self._index(*reader.advance()))
+            following = feed.follow()
+        return outcome, appended, sorted(dict.fromkeys(touched))
 
     def _index(self, orders: list[OrderRecord], holds: list[HoldRecord]) -> list[Address]:
         touched: list[Address] = []

@@ -35,7 +35,7 @@ from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import Address, Epoch, PeerId, TicketDigest
+from orrange_p2p.core.types import ZERO_DIGEST, Epoch, PeerId, TicketDigest
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
@@ -49,6 +49,7 @@ from orrange_p2p.core.window import Windows
 MAX_FUTURE_EPOCHS = 2
 MAX_FEEDS = 3_000
 MAX_STRANGERS = 256
+MAX_STRANGER_BYTES = 64 * 1024
 _OLD_STORE = (
     "peers hold entries of this node's own feed that its store does not: the store is old or lost; "
     "restore it, or start with a new session"
@@ -127,7 +128,7 @@ class MarketKernel:
             if entry.entry.header.epoch > newest:
                 actions.append(Note(name="entry_from_the_future"))
                 continue
-            if not self._has_room(entry.entry.header.session):
+            if not self._has_room(entry):
                 actions.append(Note(name="entry_of_a_stranger"))
                 continue
             outcome, appended, owners = self.feeds.add(entry)
@@ -135,8 +136,7 @@ class MarketKernel:
             if outcome is not Outcome.DUPLICATE and entry.entry.header.session == self.desk.identity.session:
                 doubt = _OLD_STORE
             if outcome is Outcome.FORKED:
-                actions.append(self._persist(entry, entry.entry.header.epoch))
-                actions.extend(self._spread_fork(entry))
+                actions.extend(self._note_fork(entry))
             self.windows.keeper.touch(owners)
             for one in appended:
                 effective = self._effective_epoch(one, event.now_ms)
@@ -147,22 +147,28 @@ class MarketKernel:
                     actions.extend(self._note_offers(one, event.now_ms))
         return actions, doubt
 
-    def _spread_fork(self, rival: VerifiedEntry) -> list[Action]:
-        """Gossip both halves of a session's first fork, so that whoever saw one sees the other. Spec: [FEED-6]."""
+    def _note_fork(self, rival: VerifiedEntry) -> list[Action]:
+        """Keep both halves of a fork, one of which may have been held only in memory; gossip a session's first fork.
+
+        So whoever saw one half sees the other. Spec: [FEED-6].
+        """
         header = rival.entry.header
         feed = self.feeds.feed(header.session)
-        halves = (
-            [entry for entry in feed.versions() if entry.entry.header.seq == header.seq] if feed is not None else []
-        )
-        if feed is None or feed.forks_seen != 1:
+        if feed is None:
             return []
-        return [Publish(market=self.rules.market_id, encoded=half.encoded) for half in halves]
+        halves = [entry for entry in feed.versions() if entry.entry.header.seq == header.seq]
+        actions: list[Action] = [self._persist(half, half.entry.header.epoch) for half in halves]
+        if feed.forks_seen == 1:
+            actions.extend(Publish(market=self.rules.market_id, encoded=half.encoded) for half in halves)
+        return actions
 
-    def _has_room(self, session: Address) -> bool:
-        """Whether a session's entries are kept: sessions unknown to the chain get few places. Spec: [FEED-12]."""
-        if self.feeds.feed(session) is not None:
-            return True
+    def _has_room(self, entry: VerifiedEntry) -> bool:
+        """Whether an entry is kept: sessions unknown to the chain get few places and bytes. Spec: [FEED-12]."""
+        session = entry.entry.header.session
+        feed = self.feeds.feed(session)
         is_known = self.desk.ledger.has_session(session)
+        if feed is not None:
+            return is_known or feed.kept_bytes < MAX_STRANGER_BYTES
         if not is_known:
             self._strangers += 1
         return len(self.feeds) < MAX_FEEDS and (is_known or self._strangers <= MAX_STRANGERS)
@@ -289,8 +295,11 @@ class MarketKernel:
         return actions + self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
 
     def _covers(self, head: Head) -> bool:
+        """Whether all that a head names is held here; a dead session's, whether it is dead here too."""
         feed = self.feeds.feed(head.session)
-        return feed is not None and (feed.is_dead or len(feed.entries) >= head.next_seq)
+        if feed is None or feed.is_dead:
+            return feed is not None
+        return len(feed.entries) >= head.next_seq and not (head.next_seq and head.head_hash == ZERO_DIGEST)
 
     def tick(self, now_ms: int, *, may_sign: bool) -> list[Action]:
         """Open the newest window if it is due, give up on the silent, submit what is due."""

@@ -177,18 +177,18 @@ class SyncService:
         request = client.next_request()
         answer = await client.ask(Heads(request=request, market=market, heads=tuple(ours.values())), Heads)
         for head in answer.heads:
+            if self._view.is_dead(market, head.session):
+                continue
             known = ours.get(head.session)
             known_seq = known.next_seq if known is not None else 0
             known_hash = known.head_hash if known is not None else ZERO_DIGEST
-            if head.next_seq > known_seq:
+            if head.next_seq and head.head_hash == ZERO_DIGEST:
+                await self._fetch(client, peer, market, head.session, min(known_seq, head.next_seq - 1), head.next_seq)
+            elif head.next_seq > known_seq:
                 first = await self._fetch(client, peer, market, head.session, known_seq, head.next_seq)
                 if first is not None and first.entry.header.prev_hash != known_hash and known_seq:
                     await self._fetch(client, peer, market, head.session, 0, known_seq)
-            elif (
-                head.next_seq == known_seq
-                and head.head_hash != known_hash
-                and not self._view.is_dead(market, head.session)
-            ):
+            elif head.next_seq == known_seq and head.head_hash != known_hash:
                 await self._fetch(client, peer, market, head.session, 0, known_seq)
         return answer.heads
 
@@ -255,12 +255,15 @@ class SyncService:
 
 
 def _verify_run(digests: Digests, encoded: tuple[bytes, ...], wanted: GetRun) -> tuple[VerifiedEntry, ...]:
-    """Verify a page; each entry must be the one asked for."""
+    """Verify a page; each entry must be the one asked for, or another version of the one before it: a fork."""
     entries: list[VerifiedEntry] = []
-    for seq, one in enumerate(encoded, wanted.from_seq):
+    seq = wanted.from_seq
+    for one in encoded:
         entry = verify_entry(digests, one)
         header = entry.entry.header
-        if (header.market, header.session, header.seq) != (wanted.market, wanted.session, seq):
+        is_rival = bool(entries) and header.seq == seq - 1 and entry.entry_hash != entries[-1].entry_hash
+        if (header.market, header.session) != (wanted.market, wanted.session) or not (header.seq == seq or is_rival):
             raise RemoteProtocolError("SYNC-2", f"expected entry {seq} of the feed asked for, was {header.seq}")
+        seq = header.seq + 1
         entries.append(entry)
     return tuple(entries)

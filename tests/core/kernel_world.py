@@ -244,7 +244,7 @@ class World:
         for head in heads:
             feed, known = other.market.feeds.feed(head.session), peer.market.feeds.feed(head.session)
             start = len(known.entries) if known is not None else 0
-            missing.extend(feed.entries[start:])
+            missing.extend(feed.run(min(start, head.next_seq - 1) if feed.is_dead else start, head.next_seq))
         self._hear(
             peer,
             EntriesReceived(now_ms=0, market=RULES.market_id, entries=tuple(missing), source=other.peer_id),

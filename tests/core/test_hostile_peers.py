@@ -240,3 +240,76 @@ def test_strangers_do_not_crowd_late_orders_out_of_a_view() -> None:
     world.run_ms(3000)
     assert len(victim.market.windows.late) == 40
     assert not victim.market.windows.late_orders()
+
+
+def test_free_keys_cannot_fill_memory_with_forks() -> None:
+    """One session that signs thousands of entries with one seq is dead after the first two."""
+    world = World(2)
+    victim, other = world.peers
+    stranger = Peer("stranger")
+    rivals = [write_entry(stranger, [idle(number)], seq=0, prev_hash=ZERO_DIGEST, epoch=0) for number in range(300)]
+    hear(world, victim, other, rivals)
+    feed = victim.market.feeds.feed(stranger.identity.session)
+    assert feed.is_dead
+    assert len(list(feed.versions())) <= 80
+    assert len([record for record in victim.disk if record.entry in rivals]) <= 80
+
+
+def test_free_keys_cannot_fill_memory_with_a_long_feed() -> None:
+    """Epochs never fall and four entries may claim one, which bounds nothing if the past may be claimed."""
+    world = World(2)
+    victim, other = world.peers
+    stranger = Peer("stranger")
+    world.run_ms(60_000)
+    written, prev_hash = [], ZERO_DIGEST
+    for seq in range(240):
+        entry = write_entry(stranger, [idle(seq)] * 60, seq=seq, prev_hash=prev_hash, epoch=seq // 4)
+        prev_hash = entry.entry_hash
+        written.append(entry)
+    hear(world, victim, other, written)
+    assert victim.market.feeds.feed(stranger.identity.session).kept_bytes <= 80 * 1024
+
+
+def test_a_feed_that_has_ended_grows_no_more() -> None:
+    """Spec: [FEED-4]; an authorised session may not fill memory with what is void either."""
+    world = World(3)
+    victim, other, ender = world.peers
+    written, prev_hash = [], ZERO_DIGEST
+    for seq in range(100):
+        entry = write_entry(ender, [idle(seq)], seq=seq, prev_hash=prev_hash, epoch=0)
+        prev_hash = entry.entry_hash
+        written.append(entry)
+    hear(world, victim, other, written)
+    assert len(list(victim.market.feeds.feed(ender.identity.session).versions())) <= 25
+
+
+def test_a_node_that_was_away_learns_of_a_fork_by_sync() -> None:
+    """Else its window would differ from everybody's for as long as the dead session's orders cross. Spec: [FEED-6]."""
+    world = World(3)
+    forger, witness, away = world.peers
+    world.place(forger, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    feed = forger.market.feeds.feed(forger.identity.session)
+    rivals = [next_entry(forger, feed, [idle(number)], 3) for number in (1, 2)]
+    forger.is_up = False
+    world.deliver = lambda source, target, message: target is not away
+    hear(world, witness, forger, rivals)
+    assert witness.market.feeds.dead_sessions()
+    world.deliver = lambda source, target, message: True
+    world.sync(away, witness)
+    assert away.market.feeds.dead_sessions() == witness.market.feeds.dead_sessions()
+
+
+def test_a_fork_ahead_of_a_gap_is_still_known_after_a_restart() -> None:
+    world = World(3)
+    forger, witness, other = world.peers
+    world.place(forger, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    rivals = [
+        write_entry(forger, [idle(number)], seq=4, prev_hash=ZERO_DIGEST, epoch=3) for number in (1, 2)
+    ]
+    forger.is_up = False
+    hear(world, witness, other, rivals)
+    assert witness.market.feeds.dead_sessions()
+    world.restart(witness)
+    assert witness.market.feeds.dead_sessions()

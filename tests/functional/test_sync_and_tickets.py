@@ -42,7 +42,7 @@ class Side:
 
     def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
         feed = self.feeds.feed(session)
-        return [entry.encoded for entry in feed.entries[from_seq:to_seq]] if feed else []
+        return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
 
     def is_dead(self, market: MarketId, session: Address) -> bool:
         feed = self.feeds.feed(session)
