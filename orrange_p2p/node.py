@@ -425,7 +425,7 @@ class _KernelFeeds:
 
     def heads(self, market: MarketId) -> tuple[Head, ...]:
         state = self._kernel.markets.get(market)
-        return state.feeds.heads() if state is not None else ()
+        return state.heads() if state is not None else ()
 
     def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
         state = self._kernel.markets.get(market)

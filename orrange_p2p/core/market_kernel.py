@@ -103,6 +103,8 @@ class MarketKernel:
                 self._note_orders(one, effective)
         for one in loaded:
             self._note_tickets(one, event.now_ms)
+        known = self.desk.ledger.has_session
+        self._strangers = sum(not known(session) for session in self.feeds.sessions())
         self._restore_own_lots()
         return []
 
@@ -293,6 +295,10 @@ class MarketKernel:
             self.synced_peers[event.peer] = None
         actions = self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)
         return actions + self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
+
+    def heads(self) -> tuple[Head, ...]:
+        """Heads to show to peers; not of strangers to the chain, whose few places differ from node to node."""
+        return tuple(head for head in self.feeds.heads() if self.desk.ledger.has_session(head.session))
 
     def _covers(self, head: Head) -> bool:
         """Whether all that a head names is held here; a dead session's, whether it is dead here too."""

@@ -240,7 +240,7 @@ class World:
         if not other.is_up:
             return
         missing = []
-        heads = other.market.feeds.heads()
+        heads = other.market.heads()
         for head in heads:
             feed, known = other.market.feeds.feed(head.session), peer.market.feeds.feed(head.session)
             start = len(known.entries) if known is not None else 0

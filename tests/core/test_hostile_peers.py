@@ -18,7 +18,7 @@ from tests.core.hostile import (
 from tests.core.kernel_world import DIGESTS, GENESIS_MS, RULES, Peer, World
 
 from orrange_p2p.core.book import compute_book
-from orrange_p2p.core.events import Settle
+from orrange_p2p.core.events import PeerLost, Settle
 from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
 from orrange_p2p.core.market_kernel import MAX_STRANGERS
 from orrange_p2p.core.matching import Engine, build_engine
@@ -313,3 +313,29 @@ def test_a_fork_ahead_of_a_gap_is_still_known_after_a_restart() -> None:
     assert witness.market.feeds.dead_sessions()
     world.restart(witness)
     assert witness.market.feeds.dead_sessions()
+
+
+def test_strangers_held_by_others_do_not_keep_a_node_from_being_synced() -> None:
+    """Two nodes are filled with different free keys; neither has room for what the other holds. Spec: [SYNC-1]."""
+    world = World(2)
+    one, other = world.peers
+    for name, target in (("x", one), ("y", other)):
+        for number in range(MAX_STRANGERS):
+            stranger = Peer(f"{name} {number}")
+            hear(world, target, other, [write_entry(stranger, [idle(0)], seq=0, prev_hash=ZERO_DIGEST, epoch=0)])
+    world.feed(one, PeerLost(now_ms=world.now_ms, peer=other.peer_id))
+    assert one.kernel.why_not_sign() is not None
+    world.sync(one, other)
+    assert one.kernel.why_not_sign() is None
+
+
+def test_each_restart_does_not_give_strangers_new_places() -> None:
+    world = World(2)
+    victim, other = world.peers
+    for number in range(MAX_STRANGERS):
+        stranger = Peer(f"x {number}")
+        hear(world, victim, other, [write_entry(stranger, [idle(0)], seq=0, prev_hash=ZERO_DIGEST, epoch=0)])
+    world.restart(victim)
+    late = Peer("late")
+    hear(world, victim, other, [write_entry(late, [idle(0)], seq=0, prev_hash=ZERO_DIGEST, epoch=0)])
+    assert victim.market.feeds.feed(late.identity.session) is None
