@@ -4,7 +4,7 @@ Events from the network, the chain, the clock and the owner go through one bound
 are carried out in order, what must be on disk first. A step never waits for anything; the disk and the wires do.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head, OrderItem, TicketItem, TicketMessage
 from orrange_p2p.core.presets import MarketRules
-from orrange_p2p.core.types import Address, Epoch, MarketId, OrderId, PeerId, Side, SignedTrade, TimeInForce
+from orrange_p2p.core.types import Address, Digest, Epoch, MarketId, OrderId, PeerId, Side, SignedTrade, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import InternalError, NetworkError, OrderError, StoreError
 from orrange_p2p.net.addresses import parse_address
@@ -108,10 +108,11 @@ class Node:
             rules.market_id: EntryGossip(parts.network, rules.market_id, digests, self._sink_of(rules.market_id))
             for rules in parts.markets
         }
+        self._durable = DurableFeeds(self.kernel)
         self._streams = TicketStreams(parts.network, self._on_ticket_message)
         self._sync = SyncService(
             parts.network,
-            _KernelFeeds(self.kernel),
+            self._durable,
             digests,
             tuple(self._gossip),
             on_entries=self._on_entries,
@@ -161,7 +162,9 @@ class Node:
         for market in self.kernel.markets:
             entries = load_entries(self._parts.store, self.kernel, market)
             self.kernel.step(EntriesLoaded(now_ms=now_ms, market=market, entries=entries))
-            self._loaded_own[market] = len(self._own_entries(market))
+            own = len(entries_of_own(self.kernel, market))
+            self._loaded_own[market] = own
+            self._durable.note(market, own)
 
     # Into the kernel
 
@@ -192,12 +195,8 @@ class Node:
         session = self._parts.identity.session
         held = next((head.next_seq for head in heads if head.session == session), 0)
         first = max(0, min(held, loaded - TAIL_ENTRIES), loaded - MAX_TAIL_ENTRIES)
-        for entry in self._own_entries(market)[first:loaded]:
+        for entry in entries_of_own(self.kernel, market)[first:loaded]:
             await self._gossip[market].publish(entry.encoded)
-
-    def _own_entries(self, market: MarketId) -> Sequence[VerifiedEntry]:
-        feed = self.kernel.markets[market].feeds.feed(self._parts.identity.session)
-        return feed.entries if feed is not None else ()
 
     async def _on_ticket_message(self, peer: PeerId, message: TicketMessage) -> None:
         await self._post(TicketMessageReceived(now_ms=self._parts.clock_ms(), peer=peer, message=message))
@@ -264,6 +263,10 @@ class Node:
             for event in events:
                 actions.extend(self.kernel.step(event))
             await self._persist(actions)
+            for action in actions:
+                if isinstance(action, PersistEntry) and action.is_own:
+                    header = action.entry.entry.header
+                    self._durable.note(header.market, header.seq + 1)
             for action in actions:
                 await self._carry_out(action)
             async with self._stepped:
@@ -417,22 +420,51 @@ class Node:
         }
 
 
-class _KernelFeeds:
-    """What sync may see of the kernel."""
+def entries_of_own(kernel: Kernel, market: MarketId) -> Sequence[VerifiedEntry]:
+    """The entries of this node's own feed in a market, on disk or not."""
+    feed = kernel.markets[market].feeds.feed(kernel.identity.session)
+    return feed.entries if feed is not None else ()
+
+
+class DurableFeeds:
+    """What sync may see of the kernel: of the own feed only what is on disk.
+
+    An entry that a peer got from memory, and that a crash then took from us, would be signed again otherwise: a fork.
+    Spec: [FEED-9].
+    """
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._own: dict[MarketId, int] = {}
+
+    def note(self, market: MarketId, next_seq: int) -> None:
+        """The own feed is on disk up to here."""
+        self._own[market] = max(next_seq, self._own.get(market, 0))
 
     def heads(self, market: MarketId) -> tuple[Head, ...]:
+        """Heads of what may be fetched here."""
         state = self._kernel.markets.get(market)
-        return state.heads() if state is not None else ()
+        return tuple(self._durable(market, state.heads())) if state is not None else ()
+
+    def _durable(self, market: MarketId, heads: Sequence[Head]) -> Iterator[Head]:
+        limit = self._own.get(market, 0)
+        for head in heads:
+            if head.session != self._kernel.identity.session or head.next_seq <= limit:
+                yield head
+            elif limit:
+                last = entries_of_own(self._kernel, market)[limit - 1]
+                yield Head(session=head.session, next_seq=limit, head_hash=Digest(last.entry_hash))
 
     def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
+        """Encoded entries of a feed."""
         state = self._kernel.markets.get(market)
         feed = state.feeds.feed(session) if state is not None else None
+        if session == self._kernel.identity.session:
+            to_seq = min(to_seq, self._own.get(market, 0))
         return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
 
     def is_dead(self, market: MarketId, session: Address) -> bool:
+        """Whether a session's fork is known."""
         state = self._kernel.markets.get(market)
         feed = state.feeds.feed(session) if state is not None else None
         return feed is not None and feed.is_dead

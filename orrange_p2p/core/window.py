@@ -92,7 +92,7 @@ class Windows:
         return self.current
 
     def late_orders(self) -> LateOrders:
-        """The late orders that can match, sorted by id, to show to a partner; of others it need not know. Spec: [TICK-4]."""
+        """The late orders that can match, sorted by id, to show to a partner. Spec: [TICK-4]."""
         live = sorted((order_id, late) for order_id, late in self._late.items() if self._is_matchable(order_id))
         return tuple(live[:MAX_LATE_SENT])
 
