@@ -42,20 +42,22 @@ class EntryGossip:
 
     def judge(self, payload: bytes, source: PeerId) -> Verdict:
         """Accept a batch of sound entries of this market; reject what no honest peer sends."""
-        verified: list[VerifiedEntry] = []
+        verified: dict[bytes, VerifiedEntry] = {}
         try:
             for encoded in decode_batch(payload):
                 key = keccak256(encoded)
-                if key in self._seen:
+                if key in self._seen or key in verified:
                     continue
                 entry = verify_entry(self._digests, encoded)
                 if entry.entry.header.market != self._market:
                     return Reject("NET-1")
-                self._note_seen(key)
-                verified.append(entry)
+                verified[key] = entry
         except RemoteProtocolError as error:
             return Reject(error.rule)
-        self._judged[payload] = tuple(verified)
+        for key in verified:  # not of a batch that was refused: its good entries must come through from others
+            self._note_seen(key)
+        if verified:  # a repeated payload, with nothing new in it, must not hide what waits to be read of the first
+            self._judged[payload] = tuple(verified.values())
         if len(self._judged) > MAX_JUDGED:
             self._judged.popitem(last=False)
         return Accept()

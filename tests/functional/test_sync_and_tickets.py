@@ -16,6 +16,7 @@ from orrange_p2p.core.verdicts import Accept, Reject
 from orrange_p2p.core.verify import VerifiedEntry
 from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.framing import FramedStream
+from orrange_p2p.net.messages import GossipMessage
 from orrange_p2p.net.network import Network
 from orrange_p2p.net.sync import PROTOCOL, SyncService
 from orrange_p2p.net.ticket_streams import PROTOCOL as TICKET_PROTOCOL
@@ -259,6 +260,58 @@ def test_a_batch_of_sound_entries_is_accepted_and_checked_once() -> None:
     payload = encode_batch([entry.encoded for entry in write_feed(Peer("a"), 3)])
     assert gossip.judge(payload, Peer("a").peer_id) == Accept()
     assert gossip.judge(payload, Peer("b").peer_id) == Accept()
+
+
+class Topic:
+    """Stands where the network hands accepted messages on; the judge is asked first, as there."""
+
+    def __init__(self) -> None:
+        self.send, self._receive = trio.open_memory_channel(10)
+
+    async def subscribe(self, topic: str, judge: object) -> object:
+        return self._receive
+
+    def take(self, gossip: EntryGossip, payload: bytes, source: PeerId) -> object:
+        verdict = gossip.judge(payload, source)
+        if isinstance(verdict, Accept):
+            message = GossipMessage(topic=gossip.topic, payload=payload, source=source, author=source, received_ms=0)
+            self.send.send_nowait(message)
+        return verdict
+
+
+async def heard_of(topic: Topic, send: Callable[[EntryGossip], None]) -> list[VerifiedEntry]:
+    heard: list[VerifiedEntry] = []
+
+    async def sink(entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
+        heard.extend(entries)
+
+    gossip = EntryGossip(topic, MARKET, DIGESTS, sink)
+    send(gossip)
+    topic.send.close()
+    await gossip.run()
+    return heard
+
+
+async def test_a_refused_batch_does_not_hide_its_good_entries_when_others_send_them() -> None:
+    """Else one bad message suppresses 63 honest entries until the next round of sync."""
+    topic, (entry,) = Topic(), write_feed(Peer("a"), 1)
+
+    def send(gossip: EntryGossip) -> None:
+        bad = encode_batch([entry.encoded, flip(entry.encoded, 40)])
+        assert isinstance(topic.take(gossip, bad, Peer("liar").peer_id), Reject)
+        assert topic.take(gossip, encode_batch([entry.encoded]), Peer("honest").peer_id) == Accept()
+
+    assert [one.entry_hash for one in await heard_of(topic, send)] == [entry.entry_hash]
+
+
+async def test_a_payload_twice_before_it_is_read_is_read_once_and_not_lost() -> None:
+    topic, (entry,) = Topic(), write_feed(Peer("a"), 1)
+
+    def send(gossip: EntryGossip) -> None:
+        for name in ("a", "b"):
+            assert topic.take(gossip, encode_batch([entry.encoded]), Peer(name).peer_id) == Accept()
+
+    assert [one.entry_hash for one in await heard_of(topic, send)] == [entry.entry_hash]
 
 
 def flip(encoded: bytes, at: int) -> bytes:
