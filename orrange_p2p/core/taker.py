@@ -12,7 +12,7 @@ from orrange_p2p.core.hashing import recover_address
 from orrange_p2p.core.matching import Piece
 from orrange_p2p.core.messages import DeclineFrame, DeclineReason, Item, Offer, OfferFrame, Prepare, Ready, View
 from orrange_p2p.core.own_lots import Claim
-from orrange_p2p.core.tickets import Desk, PairKey, Suspicion, build_ticket, piece_of
+from orrange_p2p.core.tickets import MAX_BACKOFF, Desk, PairKey, Suspicion, build_ticket, piece_of
 from orrange_p2p.core.types import Address, Digest, Epoch, PeerId, Ticket, TicketDigest
 from orrange_p2p.core.window import Window
 
@@ -51,13 +51,14 @@ class Taker:
         self._desk = desk
         self._exchanges: dict[int, Exchange] = {}
         self._suspicion = Suspicion()
+        self._unkept = Suspicion(least=MAX_BACKOFF)
         self._failures: dict[PairKey, tuple[Epoch, ...]] = {}
 
     def open_window(self, window: Window, now_ms: int) -> list[Action]:
         """Prepare every entitled piece of own orders whose lots are not busy."""
         desk = self._desk
         own = desk.identity.session
-        silent = self._suspicion.suspected(window.epoch)[:MAX_SKIPS]
+        silent = self._silent(window.epoch)
         pieces = window.pieces
         if silent:
             pieces = desk.windows.engine.entitlements(frozenset((own, session) for session in silent))
@@ -66,6 +67,11 @@ class Taker:
             if desk.own_order(piece.taker_order) is not None and len(self._exchanges) < MAX_EXCHANGES:
                 actions.extend(self._prepare(piece, window, silent, now_ms))
         return actions
+
+    def _silent(self, epoch: Epoch) -> tuple[Address, ...]:
+        """Sessions to pass over: those that did not answer, and those that had an Offer and gave no Ticket."""
+        silent = {*self._suspicion.suspected(epoch), *self._unkept.suspected(epoch)}
+        return tuple(sorted(silent)[:MAX_SKIPS])
 
     def _prepare(self, piece: Piece, window: Window, silent: tuple[Address, ...], now_ms: int) -> list[Action]:
         desk = self._desk
@@ -134,7 +140,7 @@ class Taker:
         epoch = exchange.ticket.epoch
         engine = desk.windows.compare(epoch, view.late)
         block = desk.windows.fund_block(epoch)
-        silent = self._suspicion.suspected(epoch)[:MAX_SKIPS]
+        silent = self._silent(epoch)
         skips = frozenset((desk.identity.session, session) for session in silent)
         if engine is None or block is None or piece_of(exchange.ticket) not in engine.entitlements(skips):
             self._fail(exchange)
@@ -198,6 +204,7 @@ class Taker:
         path = None
         for exchange in [one for one in self._exchanges.values() if one.digest == digest]:
             del self._exchanges[exchange.number]
+            self._unkept.clear(exchange.maker_session)
             path = exchange.path
         return path
 
@@ -216,6 +223,7 @@ class Taker:
             if exchange.stage is Stage.OFFERED:
                 if now_ms > exchange.ticket.deadline_s * 1000:
                     del self._exchanges[exchange.number]
+                    self._unkept.blame(exchange.maker_session, epoch)
                     actions.append(Note(name="offer_unanswered"))
             elif now_ms >= exchange.give_up_ms:
                 if exchange.stage is not Stage.SYNCING:

@@ -51,14 +51,15 @@ def piece_of(ticket: Ticket) -> Piece:
 
 
 class Suspicion:
-    """Sessions that did not answer: passed over for 2^k epochs, k growing to 6 and falling back to 0 on an answer."""
+    """Sessions that did not answer: passed over for 2^k epochs, k growing from `least` to 6 until they are cleared."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: int = 0) -> None:
+        self._least = least
         self._silent: dict[Address, tuple[int, int]] = {}
 
     def blame(self, session: Address, epoch: Epoch) -> None:
         """It stayed silent in `epoch`."""
-        k = min(self._silent[session][0] + 1, MAX_BACKOFF) if session in self._silent else 0
+        k = min(self._silent[session][0] + 1, MAX_BACKOFF) if session in self._silent else self._least
         self._silent[session] = (k, epoch + 2**k)
 
     def clear(self, session: Address) -> None:

@@ -339,3 +339,16 @@ def test_each_restart_does_not_give_strangers_new_places() -> None:
     late = Peer("late")
     hear(world, victim, other, [write_entry(late, [idle(0)], seq=0, prev_hash=ZERO_DIGEST, epoch=0)])
     assert victim.market.feeds.feed(late.identity.session) is None
+
+
+def test_a_maker_that_never_returns_the_ticket_is_not_offered_to_for_ever() -> None:
+    """Its Ready costs a taker a ticket's life once, not each time; the next maker gets the trade."""
+    world = World(3, seed=5)
+    silent, other, taker = world.peers
+    world.place(silent, Side.SELL, 100, 5)
+    world.place(other, Side.SELL, 101, 5)
+    world.run_ms(3000)
+    silent.market.maker.on_offer = lambda *_args, **_kwargs: []
+    bid = world.place(taker, Side.BUY, 105, 5)
+    world.run_ms((RULES.preset.ticket_life_s + 20) * 1000)
+    assert [fact.taker_order for fact in world.settled.values()] == [taker.accepted[bid]]
