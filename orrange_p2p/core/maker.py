@@ -251,6 +251,8 @@ class Maker:
         start_s = desk.rules.epoch_start_s(ticket.epoch)
         if not is_good or not desk.own_lots.is_free(ticket.maker_order, lots, start_s, besides=digest):
             return [Note(name="offer_refused")]
+        if taker is None or not desk.own_lots.claim_nonce(taker.order.session, ticket.ticket_nonce, digest):
+            return [Note(name="offer_refused")]
         desk.own_lots.lock(ticket.maker_order, lots, ticket, digest, Claim.SIGNED)
         item = TicketItem(
             ticket=ticket,

@@ -116,6 +116,8 @@ class MarketKernel:
                 order_id, lots = ticket.taker_order, (ticket.taker_from, ticket.taker_to)
             else:
                 order_id, lots = ticket.maker_order, (ticket.maker_from, ticket.maker_to)
+                if hold.taker_signer is not None:
+                    self.desk.own_lots.claim_nonce(hold.taker_signer, ticket.ticket_nonce, hold.digest)
             self.desk.own_lots.lock(order_id, lots, ticket, hold.digest, Claim.SIGNED)
 
     def receive(self, event: EntriesReceived, *, may_sign: bool) -> tuple[list[Action], str | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from orrange_p2p.core.ranges import Range, overlaps
-from orrange_p2p.core.types import Epoch, OrderId, Ticket, TicketDigest
+from orrange_p2p.core.types import Address, Epoch, OrderId, Ticket, TicketDigest
 
 
 class Claim(Enum):
@@ -35,6 +35,11 @@ class OwnLots:
 
     def __init__(self) -> None:
         self._locks: dict[OrderId, list[OwnLock]] = {}
+        self._nonces: dict[tuple[Address, int], TicketDigest] = {}
+
+    def claim_nonce(self, taker: Address, ticket_nonce: int, digest: TicketDigest) -> bool:
+        """Whether a taker's `ticket_nonce` is this ticket's; the first one signed keeps it. Spec: [TICK-10]."""
+        return self._nonces.setdefault((taker, ticket_nonce), digest) == digest
 
     def is_free(self, order_id: OrderId, lots: Range, start_s: int, *, besides: TicketDigest | None = None) -> bool:
         """Whether a ticket over `lots` of an epoch starting at `start_s` may be signed or promised.

@@ -22,7 +22,7 @@ from orrange_p2p.core.events import PeerLost, Settle
 from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
 from orrange_p2p.core.market_kernel import MAX_STRANGERS
 from orrange_p2p.core.matching import Engine, build_engine
-from orrange_p2p.core.messages import Head, Offer, OfferFrame, Prepare, Ready, TicketFrame, TicketItem, View
+from orrange_p2p.core.messages import DeclineFrame, Head, Offer, OfferFrame, Prepare, Ready, TicketFrame, TicketItem, View
 from orrange_p2p.core.ranges import overlaps
 from orrange_p2p.core.tickets import build_ticket
 from orrange_p2p.core.types import U64_MAX, ZERO_DIGEST, Digest, Epoch, OrderId, Side, TimeInForce
@@ -352,3 +352,31 @@ def test_a_maker_that_never_returns_the_ticket_is_not_offered_to_for_ever() -> N
     bid = world.place(taker, Side.BUY, 105, 5)
     world.run_ms((RULES.preset.ticket_life_s + 20) * 1000)
     assert [fact.taker_order for fact in world.settled.values()] == [taker.accepted[bid]]
+
+
+def test_one_ticket_nonce_of_a_taker_is_countersigned_once() -> None:
+    """[TICK-10]: of two tickets with one nonce only one can settle, and both would be proof against who signed them."""
+    trap = Trap()
+    world, maker, taker = trap.world, trap.maker, trap.taker
+    prepare = trap.prepare()
+    offer = trap.offer(prepare)
+    trap.say(taker, maker, OfferFrame(exchange=1, offer=offer))
+    world.run_ms(4000)
+    world.place(taker, Side.BUY, 102, 2)
+    while trap.prepare().ticket.taker_order == prepare.ticket.taker_order:
+        world.run_ms(50)
+    second = [message for message in trap.caught if isinstance(message, Prepare)][-1]
+    assert second.ticket.taker_order != prepare.ticket.taker_order
+    reused = renumbered(second, exchange=90, ticket_nonce=prepare.ticket.ticket_nonce)
+    for answer in trap.say(taker, maker, reused):
+        assert isinstance(answer, Ready | DeclineFrame)
+        if isinstance(answer, Ready):
+            again = Offer(
+                ticket=reused.ticket,
+                taker_signature=taker.session_key.sign(Digest(ticket_digest(reused))),
+                ready_epoch=answer.ready_epoch,
+                ready_signature=answer.ready_signature,
+            )
+            trap.say(taker, maker, OfferFrame(exchange=90, offer=again))
+    world.run_ms(1000)
+    assert len(tickets_of(maker)) == 1
