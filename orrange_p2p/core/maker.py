@@ -3,6 +3,7 @@
 Spec: protocol/spec/05-tickets.md [TICK-3..7, TICK-9, TICK-10].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orrange_p2p.core.events import Action, Note, Path, SendTicketMessage, SyncWith
@@ -17,7 +18,9 @@ from orrange_p2p.core.verify import VerifiedOffer
 from orrange_p2p.core.window import Window
 
 MAX_PARKED = 256
+MAX_PARKED_PER_PEER = 16
 MAX_VIEWED = 1024
+MAX_VIEWED_PER_PEER = 64
 MISMATCHES_BEFORE_FALLBACK = 2
 
 
@@ -80,7 +83,7 @@ class Maker:
             return _decline(peer, prepare, DeclineReason.LIMITS)
         if current is None or ticket.epoch > current.epoch:
             is_next = ticket.epoch <= desk.rules.epoch_at(now_ms)
-            if not is_next or len(self._early) >= MAX_PARKED:
+            if not is_next or not _has_room(self._early, peer):
                 return _decline(peer, prepare, DeclineReason.NOT_READY)
             self._early.append(self._park(peer, prepare, now_ms))
             return []
@@ -106,8 +109,9 @@ class Maker:
                 return self._promise(peer, prepare, Path.EQUAL)
             return self._mismatch(peer, prepare)
         self._viewed[(peer, prepare.exchange)] = desk.digests.ticket(ticket)
-        if len(self._viewed) > MAX_VIEWED:
-            del self._viewed[next(iter(self._viewed))]
+        own = [key for key in self._viewed if key[0] == peer]
+        if len(own) > MAX_VIEWED_PER_PEER or len(self._viewed) > MAX_VIEWED:
+            del self._viewed[own[0]]
         view = View(exchange=prepare.exchange, window_digest=current.digest, late=desk.windows.late_orders())
         return [SendTicketMessage(peer=peer, message=view), Note(name="view_sent")]
 
@@ -115,7 +119,7 @@ class Maker:
         """Second Prepare after a View: fetch from the taker first."""
         if self._viewed.pop((peer, prepare.exchange)) != self._desk.digests.ticket(prepare.ticket):
             return _decline(peer, prepare, DeclineReason.LIMITS)
-        if len(self._comparing) >= MAX_PARKED:
+        if not _has_room(self._comparing, peer):
             return _decline(peer, prepare, DeclineReason.BUSY)
         self._comparing.append(self._park(peer, prepare, now_ms))
         return [SyncWith(peer=peer, market=self._desk.rules.market_id)]
@@ -134,10 +138,12 @@ class Maker:
 
     def _compare(self, peer: PeerId, prepare: Prepare) -> list[Action]:
         windows, ticket = self._desk.windows, prepare.ticket
+        taker = self._desk.feeds.order(ticket.taker_order)
+        if taker is None or not self._desk.ledger.has_session(taker.order.session):
+            return self._mismatch(peer, prepare)  # before the whole book is computed: free keys must not cost that
         engine = windows.compare(ticket.epoch, prepare.late)
         block = windows.fund_block(ticket.epoch)
-        taker = self._desk.feeds.order(ticket.taker_order)
-        if engine is None or block is None or taker is None:
+        if engine is None or block is None:
             return self._mismatch(peer, prepare)
         is_equal = engine.window_digest(ticket.epoch, block.hash) == prepare.window_digest
         if not is_equal or piece_of(ticket) not in engine.entitlements(_skips(prepare, taker)):
@@ -147,6 +153,8 @@ class Maker:
     def _mismatch(self, peer: PeerId, prepare: Prepare) -> list[Action]:
         pair = (prepare.ticket.maker_order, prepare.ticket.taker_order)
         epochs = self._mismatches.get(pair, ())
+        if self._desk.feeds.order(prepare.ticket.taker_order) is None:
+            return _decline(peer, prepare, DeclineReason.VIEW)  # nothing to fall back to
         if prepare.ticket.epoch not in epochs:
             self._mismatches[pair] = (*epochs, prepare.ticket.epoch)[-MISMATCHES_BEFORE_FALLBACK:]
         if len(self._mismatches) > MAX_VIEWED:
@@ -285,6 +293,11 @@ class Maker:
         """Forget Prepares nobody waits for any more."""
         self._early = [parked for parked in self._early if parked.until_ms > now_ms]
         self._comparing = [parked for parked in self._comparing if parked.until_ms > now_ms]
+
+
+def _has_room(parked: Sequence[Parked], peer: PeerId) -> bool:
+    """Whether one more may wait; no peer fills the places of all."""
+    return len(parked) < MAX_PARKED and sum(one.peer == peer for one in parked) < MAX_PARKED_PER_PEER
 
 
 def _decline(peer: PeerId, prepare: Prepare, reason: DeclineReason) -> list[Action]:

@@ -380,3 +380,23 @@ def test_one_ticket_nonce_of_a_taker_is_countersigned_once() -> None:
             trap.say(taker, maker, OfferFrame(exchange=90, offer=again))
     world.run_ms(1000)
     assert len(tickets_of(maker)) == 1
+
+
+def test_one_peer_cannot_fill_the_places_where_prepares_wait() -> None:
+    """Neither those for the next window nor those for a comparison, of which each costs a whole book."""
+    trap = Trap()
+    maker, third = trap.maker, trap.world.peers[2]
+    prepare = trap.prepare()
+    compared = maker.market.windows.compare
+    costs = []
+    maker.market.windows.compare = lambda *args: costs.append(args) or compared(*args)
+    for number in range(100):
+        order_id = OrderId(number.to_bytes(32, "big"))
+        wrong = renumbered(replace(prepare, window_digest=ZERO_DIGEST), exchange=number, taker_order=order_id)
+        trap.say(third, maker, wrong)
+        trap.say(third, maker, wrong)
+    assert 0 < len(maker.market.maker._comparing) <= 16
+    assert len(maker.market.maker._viewed) <= 64
+    end_round(trap.world, maker, third, [])
+    assert not costs
+    assert not maker.market.maker._mismatches
