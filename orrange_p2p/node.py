@@ -234,6 +234,7 @@ class Node:
                 if event.is_connected:
                     nursery.start_soon(self._sync.keep_in_sync, event.peer)
                 else:
+                    self._streams.forget(event.peer)
                     await self._post(PeerLost(now_ms=self._parts.clock_ms(), peer=event.peer))
 
     async def _keep_connected(self, address: str) -> None:

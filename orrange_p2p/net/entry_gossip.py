@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from orrange_p2p.core.codec import decode_batch, encode_batch
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.hashing import keccak256
-from orrange_p2p.core.types import MarketId, PeerId
+from orrange_p2p.core.types import Digest, MarketId, PeerId
 from orrange_p2p.core.verdicts import Accept, Reject, Verdict
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import RemoteProtocolError
@@ -42,7 +42,7 @@ class EntryGossip:
 
     def judge(self, payload: bytes, source: PeerId) -> Verdict:
         """Accept a batch of sound entries of this market; reject what no honest peer sends."""
-        verified: dict[bytes, VerifiedEntry] = {}
+        verified: dict[Digest, VerifiedEntry] = {}
         try:
             for encoded in decode_batch(payload):
                 key = keccak256(encoded)
@@ -54,8 +54,8 @@ class EntryGossip:
                 verified[key] = entry
         except RemoteProtocolError as error:
             return Reject(error.rule)
-        for key in verified:  # not of a batch that was refused: its good entries must come through from others
-            self._note_seen(key)
+        for accepted in verified:  # not of a batch that was refused: its good entries must come through from others
+            self._note_seen(accepted)
         if verified:  # a repeated payload, with nothing new in it, must not hide what waits to be read of the first
             self._judged[payload] = tuple(verified.values())
         if len(self._judged) > MAX_JUDGED:

@@ -112,6 +112,8 @@ class SyncService:
         self._period_s = period_s
         self._clients: dict[PeerId, _Client] = {}
         self._locks: dict[PeerId, trio.Lock] = {}
+        self._kept: dict[PeerId, None] = {}
+        self._waiting: dict[tuple[PeerId, MarketId], None] = {}
         self._rounds = self._failed = self._fetched = self._answered = 0
         network.set_stream_handler(PROTOCOL, self._serve, max_frame_bytes=MAX_SYNC_FRAME_BYTES)
 
@@ -124,28 +126,54 @@ class SyncService:
     # Asking
 
     async def keep_in_sync(self, peer: PeerId) -> None:
-        """A round on connect and every period, while the peer is connected."""
-        while self._network.is_connected(peer):
-            for market in self._hello.markets:
-                await self.round(peer, market)
-            await trio.sleep(self._period_s)
-        self._locks.pop(peer, None)
+        """A round on connect and every period while the peer is connected; one task, however often it reconnects."""
+        if peer in self._kept:
+            return
+        self._kept[peer] = None
+        try:
+            while self._network.is_connected(peer):
+                for market in self._hello.markets:
+                    await self.round(peer, market)
+                await trio.sleep(self._period_s)
+        finally:
+            del self._kept[peer]
+        await self._forget(peer)
 
     async def round(self, peer: PeerId, market: MarketId) -> None:
-        """One round with a peer: afterwards its heads of the start are held here, or the round counts as failed."""
-        async with self._locks.setdefault(peer, trio.Lock()):
-            try:
-                heads = await self._fetch_missing(peer, market)
-                self._rounds += 1
-            except NetworkError:
-                heads = None
-            except RemoteProtocolError as error:
-                heads = None
-                self._network.report(peer, error.rule)
-            if heads is None:
-                self._failed += 1
-                await self._forget(peer)
+        """One round with a peer: afterwards its heads of the start are held here, or the round counts as failed.
+
+        While one waits for its turn, another for the same peer and market is the same one.
+        """
+        if (peer, market) in self._waiting:
+            return
+        self._waiting[(peer, market)] = None
+        lock = self._locks.setdefault(peer, trio.Lock())
+        try:
+            await lock.acquire()
+        finally:
+            del self._waiting[(peer, market)]
+        try:
+            heads = await self._attempt(peer, market)
+        finally:
+            lock.release()
+            if not lock.locked():
+                self._locks.pop(peer, None)
         await self._on_round(peer, market, heads)
+
+    async def _attempt(self, peer: PeerId, market: MarketId) -> tuple[Head, ...] | None:
+        try:
+            heads = await self._fetch_missing(peer, market)
+        except NetworkError:
+            heads = None
+        except RemoteProtocolError as error:
+            heads = None
+            self._network.report(peer, error.rule)
+        if heads is None or not self._network.is_connected(peer):  # who has gone is not one to be synced with
+            self._failed += 1
+            await self._forget(peer)
+            return None
+        self._rounds += 1
+        return heads
 
     async def _forget(self, peer: PeerId) -> None:
         client = self._clients.pop(peer, None)

@@ -66,13 +66,24 @@ class TicketStreams:
                 return
             queue, source = trio.open_memory_channel[TicketMessage](MAX_QUEUED)
             self._queues[peer] = queue
-            self._nursery.start_soon(self._send_all, peer, source)
+            self._nursery.start_soon(self._send_all, peer, queue, source)
         try:
             queue.send_nowait(message)
         except trio.WouldBlock:
             self._dropped_full += 1
 
-    async def _send_all(self, peer: PeerId, source: trio.MemoryReceiveChannel[TicketMessage]) -> None:
+    def forget(self, peer: PeerId) -> None:
+        """A peer has gone: what is queued for it is sent or fails, and its sender ends."""
+        queue = self._queues.pop(peer, None)
+        if queue is not None:
+            queue.close()
+
+    async def _send_all(
+        self,
+        peer: PeerId,
+        queue: "trio.MemorySendChannel[TicketMessage]",
+        source: "trio.MemoryReceiveChannel[TicketMessage]",
+    ) -> None:
         """Send what is queued; ends, and is started anew by the next frame, once the stream fails."""
         taken = 0
         try:
@@ -86,7 +97,8 @@ class TicketStreams:
         except NetworkError:
             self._dropped_failed += taken + source.statistics().current_buffer_used
         finally:
-            self._queues.pop(peer, None)
+            if self._queues.get(peer) is queue:
+                del self._queues[peer]
             source.close()
 
     async def _serve(self, stream: FramedStream) -> None:

@@ -248,6 +248,61 @@ async def test_a_frame_for_a_peer_that_is_gone_is_counted_not_waited_for(start: 
     assert sender.statistics().dropped_failed == 1
 
 
+async def test_a_peer_that_reconnects_is_kept_in_sync_once(start: Running) -> None:
+    """Else each reconnection within a period costs one more task, for as long as the peer stays."""
+    one, _ = (Side(network) for network in await connected(start))
+    (peer,) = one.network.connected_peers()
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(one.sync.keep_in_sync, peer)
+        await trio.sleep(0.7)
+        nursery.cancel_scope.cancel()
+    assert 2 <= len(one.rounds) <= 6
+
+
+async def test_rounds_asked_for_while_one_waits_are_one(start: Running) -> None:
+    """A partner that does not answer must not pile up a task for each frame it sends."""
+    one, other = await connected(start)
+
+    async def silent(stream: FramedStream) -> None:
+        await trio.sleep_forever()
+
+    other.set_stream_handler(PROTOCOL, silent, max_frame_bytes=256 * 1024)
+    side = Side(one)
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(side.sync.round, other.peer_id, MARKET)
+        await trio.sleep(0.3)
+        assert len(nursery.child_tasks) <= 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_has_gone_leaves_nothing_behind(start: Running) -> None:
+    """Peer ids are free: what is kept for each must end with its connection."""
+    one, other = await connected(start)
+    side, _ = Side(one), Side(other)
+
+    async def nobody(peer: PeerId, message: object) -> None:
+        """Hears and forgets."""
+
+    streams, _ = TicketStreams(one, nobody), TicketStreams(other, nobody)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.run)
+        nursery.start_soon(side.sync.keep_in_sync, other.peer_id)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        streams.send(other.peer_id, DeclineFrame(exchange=1, reason=DeclineReason.BUSY))
+        with trio.fail_after(5):
+            while not (streams.statistics().sent and side.rounds):
+                await trio.sleep(0.02)
+        await one.disconnect(other.peer_id)
+        streams.forget(other.peer_id)
+        with trio.fail_after(5):
+            while side.sync._clients or side.sync._locks or side.sync._kept or len(streams._nursery.child_tasks):
+                await trio.sleep(0.02)
+        nursery.cancel_scope.cancel()
+    assert not streams._queues
+
+
 def make_gossip() -> EntryGossip:
     async def sink(entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
         raise AssertionError
