@@ -4,7 +4,7 @@ Events from the network, the chain, the clock and the owner go through one bound
 are carried out in order, what must be on disk first. A step never waits for anything; the disk and the wires do.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,9 +16,7 @@ from orrange_p2p.chain.deployment import Deployment
 from orrange_p2p.chain.follower import Follower
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.settler import Settler
-from orrange_p2p.core import cbor
 from orrange_p2p.core.book import Book, compute_book
-from orrange_p2p.core.codec import encode_item
 from orrange_p2p.core.events import (
     AcceptRequest,
     Action,
@@ -32,10 +30,7 @@ from orrange_p2p.core.events import (
     Note,
     OrderRequested,
     PeerLost,
-    PersistBlock,
     PersistEntry,
-    PersistTrade,
-    PersistWindow,
     Publish,
     RefuseRequest,
     SendTicketMessage,
@@ -47,23 +42,24 @@ from orrange_p2p.core.events import (
 )
 from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.kernel import Kernel
-from orrange_p2p.core.messages import Head, OrderItem, TicketItem, TicketMessage
+from orrange_p2p.core.messages import Head, TicketMessage
 from orrange_p2p.core.presets import MarketRules
-from orrange_p2p.core.types import Address, Digest, Epoch, MarketId, OrderId, PeerId, Side, SignedTrade, TimeInForce
-from orrange_p2p.core.verify import VerifiedEntry, verify_entry
+from orrange_p2p.core.types import Epoch, MarketId, OrderId, PeerId, Side, TimeInForce
+from orrange_p2p.core.verify import VerifiedEntry
 from orrange_p2p.errors import InternalError, NetworkError, OrderError, StoreError
 from orrange_p2p.net.addresses import parse_address
+from orrange_p2p.net.durable_feeds import DurableFeeds, entries_of_own
 from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.network import Network
 from orrange_p2p.net.sync import SyncService
 from orrange_p2p.net.ticket_streams import TicketStreams
-from orrange_p2p.store.interface import EntryRecord, Mark, Store, StoreBatch, TradeRecord
+from orrange_p2p.store.actions import batch_of, load_entries
+from orrange_p2p.store.interface import Store, TradeRecord
 
 MAX_EVENTS = 4096
 MAX_STEPS_A_COMMIT = 128
 MAX_REQUESTS = 1024
 RECONNECT_S = 2.0
-WINDOW_MARK = b"window:"
 TAIL_ENTRIES = 8
 MAX_TAIL_ENTRIES = 64
 
@@ -160,7 +156,7 @@ class Node:
         for block in self._parts.store.blocks():
             self.kernel.step(BlockAdded(now_ms=now_ms, block=block, is_stored=True))
         for market in self.kernel.markets:
-            entries = load_entries(self._parts.store, self.kernel, market)
+            entries = load_entries(self._parts.store, self.kernel.digests, market)
             self.kernel.step(EntriesLoaded(now_ms=now_ms, market=market, entries=entries))
             own = len(entries_of_own(self.kernel, market))
             self._loaded_own[market] = own
@@ -274,13 +270,8 @@ class Node:
                 self._stepped.notify_all()
 
     async def _persist(self, actions: Sequence[Action]) -> None:
-        batch = StoreBatch(
-            entries=tuple(_entry_record(one) for one in actions if isinstance(one, PersistEntry)),
-            blocks=tuple(one.block for one in actions if isinstance(one, PersistBlock)),
-            trades=tuple(_trade_record(one) for one in actions if isinstance(one, PersistTrade)),
-            marks=tuple(_window_mark(one) for one in actions if isinstance(one, PersistWindow)),
-        )
-        if not (batch.entries or batch.blocks or batch.trades or batch.marks):
+        batch = batch_of(actions)
+        if batch is None:
             return
         try:
             await self._parts.store.commit_async(batch)
@@ -419,100 +410,3 @@ class Node:
             "settler": self._settler.statistics(),
             "store": self._parts.store.statistics(),
         }
-
-
-def entries_of_own(kernel: Kernel, market: MarketId) -> Sequence[VerifiedEntry]:
-    """The entries of this node's own feed in a market, on disk or not."""
-    feed = kernel.markets[market].feeds.feed(kernel.identity.session)
-    return feed.entries if feed is not None else ()
-
-
-class DurableFeeds:
-    """What sync may see of the kernel: of the own feed only what is on disk.
-
-    An entry that a peer got from memory, and that a crash then took from us, would be signed again otherwise: a fork.
-    Spec: [FEED-9].
-    """
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._own: dict[MarketId, int] = {}
-
-    def note(self, market: MarketId, next_seq: int) -> None:
-        """The own feed is on disk up to here."""
-        self._own[market] = max(next_seq, self._own.get(market, 0))
-
-    def heads(self, market: MarketId) -> tuple[Head, ...]:
-        """Heads of what may be fetched here."""
-        state = self._kernel.markets.get(market)
-        return tuple(self._durable(market, state.heads())) if state is not None else ()
-
-    def _durable(self, market: MarketId, heads: Sequence[Head]) -> Iterator[Head]:
-        limit = self._own.get(market, 0)
-        for head in heads:
-            if head.session != self._kernel.identity.session or head.next_seq <= limit:
-                yield head
-            elif limit:
-                last = entries_of_own(self._kernel, market)[limit - 1]
-                yield Head(session=head.session, next_seq=limit, head_hash=Digest(last.entry_hash))
-
-    def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
-        """Encoded entries of a feed."""
-        state = self._kernel.markets.get(market)
-        feed = state.feeds.feed(session) if state is not None else None
-        if session == self._kernel.identity.session:
-            to_seq = min(to_seq, self._own.get(market, 0))
-        return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
-
-    def is_dead(self, market: MarketId, session: Address) -> bool:
-        """Whether a session's fork is known."""
-        state = self._kernel.markets.get(market)
-        feed = state.feeds.feed(session) if state is not None else None
-        return feed is not None and feed.is_dead
-
-
-def load_entries(store: Store, kernel: Kernel, market: MarketId) -> tuple[tuple[VerifiedEntry, Epoch], ...]:
-    """A market's entries from a store, verified again, with their effective epochs.
-
-    Raises:
-        StoreError: a record is damaged.
-    """
-    return tuple(
-        (verify_entry(kernel.digests, record.encoded), record.effective_epoch) for record in store.entries(market)
-    )
-
-
-def _entry_record(action: PersistEntry) -> EntryRecord:
-    header = action.entry.entry.header
-    return EntryRecord(
-        market=header.market,
-        session=header.session,
-        seq=header.seq,
-        entry_hash=action.entry.entry_hash,
-        encoded=action.entry.encoded,
-        effective_epoch=action.effective,
-        is_own=action.is_own,
-    )
-
-
-def encode_trade(trade: SignedTrade) -> bytes:
-    """A signed trade as three items of the wire format: maker order, taker order, ticket."""
-    ticket = TicketItem(
-        ticket=trade.ticket, taker_signature=trade.taker_signature, maker_signature=trade.maker_signature
-    )
-    orders = (OrderItem(signed=trade.maker), OrderItem(signed=trade.taker))
-    return cbor.encode([encode_item(item) for item in (*orders, ticket)])
-
-
-def _trade_record(action: PersistTrade) -> TradeRecord:
-    return TradeRecord(
-        ticket=action.digest,
-        market=action.trade.maker.order.market,
-        path=action.path.value if action.path is not None else "unknown",
-        signed_trade=encode_trade(action.trade),
-        completed_ms=action.completed_ms,
-    )
-
-
-def _window_mark(action: PersistWindow) -> Mark:
-    return Mark(name=WINDOW_MARK + action.market, value=cbor.encode([action.epoch, action.block_number]))

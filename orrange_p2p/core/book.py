@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orrange_p2p.core import cbor
-from orrange_p2p.core.feeds import Feeds, HoldRecord, OrderRecord
+from orrange_p2p.core.feed import HoldRecord, OrderRecord
+from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.presets import MarketRules

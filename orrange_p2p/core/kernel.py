@@ -29,7 +29,7 @@ from orrange_p2p.core.events import (
     Ticked,
     TicketMessageReceived,
 )
-from orrange_p2p.core.feeds import is_tradable
+from orrange_p2p.core.feed_reader import is_tradable
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.messages import Cancel, OfferFrame, OrderItem, Prepare, TicketFrame

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orrange_p2p.core.events import Action, Note, Path, SendTicketMessage, SyncWith
-from orrange_p2p.core.feeds import HoldRecord, OrderRecord, read_hold
+from orrange_p2p.core.feed import HoldRecord, OrderRecord
+from orrange_p2p.core.feed_reader import read_hold
 from orrange_p2p.core.matching import NO_SKIPS, Engine, Skips
 from orrange_p2p.core.messages import DeclineFrame, DeclineReason, Prepare, Ready, TicketFrame, TicketItem, View
 from orrange_p2p.core.own_lots import Claim

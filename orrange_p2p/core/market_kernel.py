@@ -16,7 +16,9 @@ from orrange_p2p.core.events import (
     Publish,
     SyncRoundEnded,
 )
-from orrange_p2p.core.feeds import Feeds, HoldRecord, Outcome, read_hold
+from orrange_p2p.core.feed import HoldRecord, Outcome
+from orrange_p2p.core.feed_reader import read_hold
+from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.maker import Maker
 from orrange_p2p.core.messages import (

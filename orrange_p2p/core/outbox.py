@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from orrange_p2p.core.codec import MAX_ITEMS, compute_items_root, encode_entry, encode_item
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import Action, Identity
-from orrange_p2p.core.feeds import MAX_ENTRIES_PER_EPOCH, Feed
+from orrange_p2p.core.feed import Feed
+from orrange_p2p.core.feed_reader import MAX_ENTRIES_PER_EPOCH
 from orrange_p2p.core.messages import Delegation, Entry, EntryHeader, Item
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import ZERO_DIGEST, Digest, Epoch

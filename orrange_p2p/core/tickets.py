@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import Identity
-from orrange_p2p.core.feeds import Feeds, OrderRecord
+from orrange_p2p.core.feed import OrderRecord
+from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.matching import Piece
 from orrange_p2p.core.outbox import Outbox

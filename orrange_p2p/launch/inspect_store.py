@@ -11,9 +11,8 @@ from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import Digest, Epoch, TicketDigest
-from orrange_p2p.core.verify import verify_entry
 from orrange_p2p.errors import ConfigError, LocalProtocolError, ProtocolError, StoreError
-from orrange_p2p.node import WINDOW_MARK
+from orrange_p2p.store.actions import WINDOW_MARK, load_entries
 from orrange_p2p.store.interface import Store
 from orrange_p2p.store.lmdb_store import LmdbStore
 
@@ -55,7 +54,7 @@ def digest_store(directory: Path, *, market: str | None = None, epoch: int | Non
         network = NetworkConfig.from_json(described)
         config, rules = network.find_market(market)
         ledger = _read_ledger(store, network, directory)
-        feeds = _read_feeds(store, rules, Digests(network.domain()), directory)
+        feeds = _read_feeds(store, rules, Digests(network.domain()))
         last_epoch, last_block = _read_window(store, rules, directory)
         chosen = last_epoch if epoch is None else Epoch(epoch)
         if not 0 <= chosen <= last_epoch:
@@ -107,13 +106,10 @@ def _read_ledger(store: Store, network: NetworkConfig, directory: Path) -> Ledge
     return ledger
 
 
-def _read_feeds(store: Store, rules: MarketRules, digests: Digests, directory: Path) -> Feeds:
+def _read_feeds(store: Store, rules: MarketRules, digests: Digests) -> Feeds:
     feeds = Feeds(rules)
-    for record in store.entries(rules.market_id):
-        try:
-            feeds.add(verify_entry(digests, record.encoded))
-        except ProtocolError as error:
-            raise _damaged(directory, error) from error
+    for entry, _ in load_entries(store, digests, rules.market_id):
+        feeds.add(entry)
     return feeds
 
 

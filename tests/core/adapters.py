@@ -6,7 +6,8 @@ from dataclasses import fields
 from orrange_p2p.core import facts, types
 from orrange_p2p.core.book import Book, BookKeeper, BookOrder, compute_book
 from orrange_p2p.core.digests import Digests
-from orrange_p2p.core.feeds import Feeds, Outcome
+from orrange_p2p.core.feed import Outcome
+from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.presets import MarketRules, Preset
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry

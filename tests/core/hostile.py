@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from tests.core.kernel_world import DIGESTS, RULES, Peer, World
-
 from orrange_p2p.core.codec import compute_items_root, encode_entry, encode_item
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import EntriesReceived, SendTicketMessage, SyncRoundEnded, TicketMessageReceived
-from orrange_p2p.core.feeds import Feed
+from orrange_p2p.core.feed import Feed
 from orrange_p2p.core.messages import (
     Cancel,
     DeclineFrame,
@@ -40,6 +38,7 @@ from orrange_p2p.core.types import (
     TimeInForce,
 )
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
+from tests.core.kernel_world import DIGESTS, RULES, Peer, World
 
 FRAMES = Prepare | View | Ready | OfferFrame | TicketFrame | DeclineFrame
 
@@ -100,9 +99,7 @@ def signed_order(peer: Peer, side: Side, price_ticks: int, lots: int, nonce: int
 
 def hear(world: World, target: Peer, source: Peer, entries: Iterable[VerifiedEntry]) -> None:
     """A kernel gets entries from a peer."""
-    event = EntriesReceived(
-        now_ms=world.now_ms, market=RULES.market_id, entries=tuple(entries), source=source.peer_id
-    )
+    event = EntriesReceived(now_ms=world.now_ms, market=RULES.market_id, entries=tuple(entries), source=source.peer_id)
     world.feed(target, event)
 
 

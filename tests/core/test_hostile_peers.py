@@ -2,6 +2,27 @@
 
 from dataclasses import replace
 
+import pytest
+
+from orrange_p2p.core.book import compute_book
+from orrange_p2p.core.events import PeerLost, Settle
+from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
+from orrange_p2p.core.market_kernel import MAX_STRANGERS
+from orrange_p2p.core.matching import Engine, build_engine
+from orrange_p2p.core.messages import (
+    DeclineFrame,
+    Head,
+    Offer,
+    OfferFrame,
+    Prepare,
+    Ready,
+    TicketFrame,
+    TicketItem,
+    View,
+)
+from orrange_p2p.core.ranges import overlaps
+from orrange_p2p.core.tickets import build_ticket
+from orrange_p2p.core.types import U64_MAX, ZERO_DIGEST, Digest, Epoch, OrderId, Side, TimeInForce
 from tests.core.hostile import (
     Trap,
     end_round,
@@ -15,17 +36,7 @@ from tests.core.hostile import (
     tickets_of,
     write_entry,
 )
-from tests.core.kernel_world import DIGESTS, GENESIS_MS, RULES, Peer, World
-
-from orrange_p2p.core.book import compute_book
-from orrange_p2p.core.events import PeerLost, Settle
-from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
-from orrange_p2p.core.market_kernel import MAX_STRANGERS
-from orrange_p2p.core.matching import Engine, build_engine
-from orrange_p2p.core.messages import DeclineFrame, Head, Offer, OfferFrame, Prepare, Ready, TicketFrame, TicketItem, View
-from orrange_p2p.core.ranges import overlaps
-from orrange_p2p.core.tickets import build_ticket
-from orrange_p2p.core.types import U64_MAX, ZERO_DIGEST, Digest, Epoch, OrderId, Side, TimeInForce
+from tests.core.kernel_world import DIGESTS, RULES, Peer, World
 
 
 def test_a_peer_that_only_claims_to_know_more_of_our_feed_does_not_stop_us() -> None:
@@ -75,7 +86,7 @@ def test_an_old_ready_is_not_countersigned_once_the_lots_went_to_another() -> No
 
 
 def test_of_two_promises_shown_late_in_turn_one_is_countersigned() -> None:
-    """Both Readys are over before either Offer is shown, and the newer one is still in time when the older's lock ends."""
+    """Both Readys are over before either Offer is shown; the newer is in time still when the older's lock ends."""
     trap = Trap()
     world, maker, taker, third = trap.world, trap.maker, trap.taker, trap.world.peers[2]
     first = trap.offer(trap.prepare())
@@ -84,7 +95,11 @@ def test_of_two_promises_shown_late_in_turn_one_is_countersigned() -> None:
     feed = taker.market.feeds.feed(taker.identity.session)
     kept_back = next_entry(taker, feed, [first], first.ready_epoch + 1)
     last = write_entry(
-        taker, [second], seq=kept_back.entry.header.seq + 1, prev_hash=kept_back.entry_hash, epoch=second.ready_epoch + 1
+        taker,
+        [second],
+        seq=kept_back.entry.header.seq + 1,
+        prev_hash=kept_back.entry_hash,
+        epoch=second.ready_epoch + 1,
     )
     taker.is_up = False
     world.run_ms(4000)
@@ -147,28 +162,28 @@ def test_a_ticket_frame_with_a_false_taker_signature_does_not_hide_the_true_tick
     assert taker.kernel.counters["ticket_as_taker"] == 1
 
 
-def test_own_tickets_settle_after_a_restart_in_whatever_order_the_store_gives_feeds() -> None:
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_own_tickets_settle_after_a_restart_in_whatever_order_the_store_gives_feeds(is_reversed: bool) -> None:
     """A store gives entries by session, not as they came."""
-    for is_reversed in (False, True):
-        world = World(2, seed=5)
-        maker, taker = world.peers
-        world.place(maker, Side.SELL, 100, 5)
-        world.run_ms(3000)
-        world._carry_out, carry_out = (
-            lambda peer, action: None if isinstance(action, Settle) else carry_out(peer, action),
-            world._carry_out,
-        )
-        world.place(taker, Side.BUY, 105, 5)
-        world.run_ms(6000)
-        world._carry_out = carry_out
-        for peer in (maker, taker):
-            peer.disk.sort(key=lambda one: (one.entry.entry.header.session, one.entry.entry.header.seq))
-            if is_reversed:
-                peer.disk.sort(key=lambda one: one.entry.entry.header.session, reverse=True)
-            world.restart(peer)
-            assert len(peer.market.settling) == 1
-        world.run_ms(5000)
-        assert len(world.settled) == 1
+    world = World(2, seed=5)
+    maker, taker = world.peers
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    world._carry_out, carry_out = (
+        lambda peer, action: None if isinstance(action, Settle) else carry_out(peer, action),
+        world._carry_out,
+    )
+    world.place(taker, Side.BUY, 105, 5)
+    world.run_ms(6000)
+    world._carry_out = carry_out
+    for peer in (maker, taker):
+        peer.disk.sort(key=lambda one: (one.entry.entry.header.session, one.entry.entry.header.seq))
+        if is_reversed:
+            peer.disk.sort(key=lambda one: one.entry.entry.header.session, reverse=True)
+        world.restart(peer)
+        assert len(peer.market.settling) == 1
+    world.run_ms(5000)
+    assert len(world.settled) == 1
 
 
 def test_no_late_list_makes_a_rival_vanish() -> None:
@@ -305,9 +320,7 @@ def test_a_fork_ahead_of_a_gap_is_still_known_after_a_restart() -> None:
     forger, witness, other = world.peers
     world.place(forger, Side.SELL, 100, 5)
     world.run_ms(3000)
-    rivals = [
-        write_entry(forger, [idle(number)], seq=4, prev_hash=ZERO_DIGEST, epoch=3) for number in (1, 2)
-    ]
+    rivals = [write_entry(forger, [idle(number)], seq=4, prev_hash=ZERO_DIGEST, epoch=3) for number in (1, 2)]
     forger.is_up = False
     hear(world, witness, other, rivals)
     assert witness.market.feeds.dead_sessions()

@@ -1,10 +1,9 @@
 """What a peer can fetch from a node is on the node's disk first. Spec: [FEED-9]."""
 
-from tests.core.kernel_world import RULES, World
-
 from orrange_p2p.core.events import OrderRequested, PersistEntry
 from orrange_p2p.core.types import Side, TimeInForce
-from orrange_p2p.node import DurableFeeds
+from orrange_p2p.net.durable_feeds import DurableFeeds
+from tests.core.kernel_world import RULES, World
 
 
 def test_sync_serves_no_own_entry_that_a_crash_could_still_take() -> None:

@@ -1,0 +1,187 @@
+"""One session's feed in one market: which of its entries are kept, and what stands in it.
+
+Spec: protocol/spec/02-feeds.md [FEED-4..8].
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from orrange_p2p.core.types import (
+    U64_MAX,
+    ZERO_DIGEST,
+    Address,
+    Digest,
+    EntryHash,
+    Epoch,
+    Order,
+    OrderId,
+    PeerId,
+    SignedOrder,
+    Ticket,
+    TicketDigest,
+)
+from orrange_p2p.core.verify import VerifiedEntry, VerifiedOffer, VerifiedTicket
+
+MAX_HELD = 16
+NEVER = U64_MAX + 1
+
+
+class Outcome(Enum):
+    """What adding an entry did."""
+
+    APPENDED = "appended"
+    HELD = "held"
+    DUPLICATE = "duplicate"
+    FORKED = "forked"
+    IGNORED = "ignored"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class OrderRecord:
+    """An order that stands in its feed, with where it stands and from which epoch it is cancelled."""
+
+    order_id: OrderId
+    signed: SignedOrder
+    signer: Address
+    claimed: Epoch
+    seq: int
+    index: int
+    cancelled_from: int = NEVER
+
+    @property
+    def order(self) -> Order:
+        """The order itself."""
+        return self.signed.order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRecord:
+    """An Offer or TicketItem that counts, with the feed it stands in and both signers."""
+
+    ticket: Ticket
+    digest: TicketDigest
+    source: Address
+    entry_epoch: Epoch
+    is_offer: bool
+    maker_signer: Address | None
+    taker_signer: Address | None
+    verified: VerifiedOffer | VerifiedTicket
+
+
+class Feed:
+    """One session's feed in one market.
+
+    What is void for ever is not kept, or anybody with a key could fill memory: nothing follows the entry that ended
+    the feed or the lowest fork, and of further versions of one seq only those that put the fork lower. Tickets stand
+    wherever they are, so a few entries with tickets are kept aside. Spec: [FEED-4..6].
+    """
+
+    __slots__ = (
+        "_aside",
+        "_held",
+        "_rivals",
+        "entries",
+        "forked_from",
+        "holds",
+        "is_ended",
+        "orders",
+        "owner",
+        "peer_id",
+    )
+
+    def __init__(self) -> None:
+        self.entries: list[VerifiedEntry] = []
+        self.forked_from: int = NEVER
+        self.is_ended = False
+        self.owner: Address | None = None
+        self.peer_id: PeerId | None = None
+        self.orders: dict[OrderId, OrderRecord] = {}
+        self.holds: list[HoldRecord] = []
+        self._held: dict[int, VerifiedEntry] = {}
+        self._rivals: list[VerifiedEntry] = []
+        self._aside: dict[EntryHash, VerifiedEntry] = {}
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the session signed two entries with one seq. Spec: [FEED-6]."""
+        return self.forked_from != NEVER
+
+    @property
+    def forks_seen(self) -> int:
+        """Rival entries kept; each but the first put the fork lower."""
+        return len(self._rivals)
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Seqs held ahead of a gap, ascending."""
+        return tuple(sorted(self._held))
+
+    @property
+    def kept_bytes(self) -> int:
+        """Encoded size of all entries kept, in whatever way."""
+        return sum(len(entry.encoded) for entry in self.versions())
+
+    def head_hash(self) -> Digest:
+        """The hash that the next entry must name."""
+        return Digest(self.entries[-1].entry_hash) if self.entries else ZERO_DIGEST
+
+    def versions(self) -> Iterator[VerifiedEntry]:
+        """Every entry kept: the contiguous run, rivals of a fork, those held ahead of a gap or kept for tickets."""
+        yield from self.entries
+        yield from self._rivals
+        yield from self._held.values()
+        yield from self._aside.values()
+
+    def run(self, from_seq: int, to_seq: int) -> list[VerifiedEntry]:
+        """Entries `[from_seq, to_seq)` for a peer: the contiguous ones, and both sides of the lowest fork."""
+        found = self.entries[from_seq:to_seq]
+        if self.is_dead and from_seq <= self.forked_from < to_seq:
+            sides = [entry for entry in self.versions() if entry.entry.header.seq == self.forked_from]
+            found = [entry for entry in found if entry.entry.header.seq < self.forked_from] + sides
+        return found
+
+    def add(self, entry: VerifiedEntry) -> Outcome:
+        """Take in an entry; if it is appended, `follow` says which held ones come next."""
+        seq = entry.entry.header.seq
+        known = self.entries[seq] if seq < len(self.entries) else self._held.get(seq)
+        if known is not None:
+            return self._compare(known, entry)
+        if seq == len(self.entries) and self._is_open_at(seq):
+            self.entries.append(entry)
+            return Outcome.APPENDED
+        if len(self._held) < MAX_HELD and seq <= len(self.entries) + MAX_HELD:
+            self._held[seq] = entry
+            return Outcome.HELD
+        return self._put_aside(entry)
+
+    def follow(self) -> VerifiedEntry | None:
+        """Append the held entry that comes next, if there is one."""
+        seq = len(self.entries)
+        if seq not in self._held or not self._is_open_at(seq):
+            return None
+        self.entries.append(self._held.pop(seq))
+        return self.entries[-1]
+
+    def _is_open_at(self, seq: int) -> bool:
+        return not self.is_ended and seq <= self.forked_from
+
+    def _put_aside(self, entry: VerifiedEntry) -> Outcome:
+        is_kept = self.is_dead or self.is_ended
+        if not is_kept or len(self._aside) >= MAX_HELD or entry.entry_hash in self._aside:
+            return Outcome.IGNORED
+        if not any(isinstance(item, VerifiedTicket) for item in entry.items):
+            return Outcome.IGNORED
+        self._aside[entry.entry_hash] = entry
+        return Outcome.HELD
+
+    def _compare(self, known: VerifiedEntry, entry: VerifiedEntry) -> Outcome:
+        if known.entry_hash == entry.entry_hash:
+            return Outcome.DUPLICATE
+        if any(rival.entry_hash == entry.entry_hash for rival in self._rivals):
+            return Outcome.DUPLICATE
+        if entry.entry.header.seq >= self.forked_from:
+            return self._put_aside(entry)
+        self._rivals.append(entry)
+        self.forked_from = entry.entry.header.seq
+        return Outcome.FORKED

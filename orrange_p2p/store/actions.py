@@ -1,0 +1,81 @@
+"""Kernel actions to store records, and entries back from them."""
+
+from collections.abc import Sequence
+
+from orrange_p2p.core import cbor
+from orrange_p2p.core.codec import encode_item
+from orrange_p2p.core.digests import Digests
+from orrange_p2p.core.events import Action, PersistBlock, PersistEntry, PersistTrade, PersistWindow
+from orrange_p2p.core.messages import OrderItem, TicketItem
+from orrange_p2p.core.types import Epoch, MarketId, SignedTrade
+from orrange_p2p.core.verify import VerifiedEntry, verify_entry
+from orrange_p2p.errors import RemoteProtocolError, StoreError
+from orrange_p2p.store.interface import EntryRecord, Mark, Store, StoreBatch, TradeRecord
+
+WINDOW_MARK = b"window:"
+
+
+def batch_of(actions: Sequence[Action]) -> StoreBatch | None:
+    """All that must be on disk of some actions, or None if nothing must."""
+    batch = StoreBatch(
+        entries=tuple(entry_record(one) for one in actions if isinstance(one, PersistEntry)),
+        blocks=tuple(one.block for one in actions if isinstance(one, PersistBlock)),
+        trades=tuple(trade_record(one) for one in actions if isinstance(one, PersistTrade)),
+        marks=tuple(window_mark(one) for one in actions if isinstance(one, PersistWindow)),
+    )
+    return batch if batch.entries or batch.blocks or batch.trades or batch.marks else None
+
+
+def load_entries(store: Store, digests: Digests, market: MarketId) -> tuple[tuple[VerifiedEntry, Epoch], ...]:
+    """A market's entries from a store, verified again, with their effective epochs.
+
+    Raises:
+        StoreError: a record is damaged.
+    """
+    try:
+        return tuple(
+            (verify_entry(digests, record.encoded), record.effective_epoch) for record in store.entries(market)
+        )
+    except RemoteProtocolError as error:
+        raise StoreError(
+            f"the store holds an entry that no node would keep ({error}): restore it from a copy"
+        ) from error
+
+
+def entry_record(action: PersistEntry) -> EntryRecord:
+    """An entry as the store keeps it."""
+    header = action.entry.entry.header
+    return EntryRecord(
+        market=header.market,
+        session=header.session,
+        seq=header.seq,
+        entry_hash=action.entry.entry_hash,
+        encoded=action.entry.encoded,
+        effective_epoch=action.effective,
+        is_own=action.is_own,
+    )
+
+
+def encode_trade(trade: SignedTrade) -> bytes:
+    """A signed trade as three items of the wire format: maker order, taker order, ticket."""
+    ticket = TicketItem(
+        ticket=trade.ticket, taker_signature=trade.taker_signature, maker_signature=trade.maker_signature
+    )
+    orders = (OrderItem(signed=trade.maker), OrderItem(signed=trade.taker))
+    return cbor.encode([encode_item(item) for item in (*orders, ticket)])
+
+
+def trade_record(action: PersistTrade) -> TradeRecord:
+    """A completed ticket as the store keeps it."""
+    return TradeRecord(
+        ticket=action.digest,
+        market=action.trade.maker.order.market,
+        path=action.path.value if action.path is not None else "unknown",
+        signed_trade=encode_trade(action.trade),
+        completed_ms=action.completed_ms,
+    )
+
+
+def window_mark(action: PersistWindow) -> Mark:
+    """The last window worked on, as the store keeps it."""
+    return Mark(name=WINDOW_MARK + action.market, value=cbor.encode([action.epoch, action.block_number]))
