@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -278,9 +279,25 @@ async def test_a_chain_started_anew_is_noticed_although_it_is_silent(monkeypatch
                 assert (await source.receive()).number == 0
                 assert (await source.receive()).number == 1
             os.kill(first.pid, signal.SIGKILL)
+            await wait_port_free(port)
             async with run_anvil(balances_wei=faucet, port=port, genesis_time_s=1_600_000_000, block_time_s=60):
                 with trio.fail_after(20), pytest.raises(trio.EndOfChannel):
                     await source.receive()
+
+
+async def wait_port_free(port: int) -> None:
+    """Wait until a killed process has let go of its port."""
+    with trio.fail_after(10):
+        while True:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    pass
+                else:
+                    return
+            await trio.sleep(0.05)
 
 
 NOT_DEPLOYED = Deployment(
