@@ -50,6 +50,11 @@ class OrderRecord:
     cancelled_from: int = NEVER
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether a Cancel that stands names it."""
+        return self.cancelled_from != NEVER
+
+    @property
     def order(self) -> Order:
         """The order itself."""
         return self.signed.order

@@ -80,6 +80,8 @@ class Maker:
         taker = desk.feeds.order(ticket.taker_order)
         if taker is not None and desk.peer_of(taker.order.session) != peer:
             return _decline(peer, prepare, DeclineReason.UNKNOWN)
+        if taker is not None:
+            self._suspicion.clear(taker.order.session)
         if ticket != build_ticket(piece_of(ticket), ticket.epoch, ticket.ticket_nonce, desk.rules):
             return _decline(peer, prepare, DeclineReason.LIMITS)
         if current is None or ticket.epoch > current.epoch:
@@ -210,6 +212,8 @@ class Maker:
         desk, ticket = self._desk, prepare.ticket
         digest = desk.digests.ticket(ticket)
         lots = (ticket.maker_from, ticket.maker_to)
+        if desk.is_cancelled(ticket.maker_order):
+            return _decline(peer, prepare, DeclineReason.UNKNOWN)
         if not desk.own_lots.is_free(ticket.maker_order, lots, desk.rules.epoch_start_s(ticket.epoch), besides=digest):
             return _decline(peer, prepare, DeclineReason.BUSY)
         desk.own_lots.lock(ticket.maker_order, lots, ticket, digest, Claim.PROMISED)

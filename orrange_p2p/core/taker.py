@@ -171,6 +171,9 @@ class Taker:
         if not is_promise:
             self._drop(exchange)
             return [Note(name="ready_refused")]
+        if desk.is_cancelled(ticket.taker_order):
+            self._drop(exchange)
+            return [Note(name="cancelled_meanwhile")]
         self._suspicion.clear(exchange.maker_session)
         offer = Offer(
             ticket=ticket,

@@ -111,6 +111,11 @@ class Desk:
         record = self.feeds.order(order_id)
         return record if record is not None and record.order.session == self.identity.session else None
 
+    def is_cancelled(self, order_id: OrderId) -> bool:
+        """Whether an own order is cancelled already, though a window may still entitle it: nothing new is signed."""
+        record = self.feeds.order(order_id)
+        return record is not None and record.is_cancelled
+
     def peer_of(self, session: Address) -> PeerId | None:
         """The peer that acts for a session, from its Delegation."""
         feed = self.feeds.feed(session)

@@ -413,3 +413,29 @@ def test_one_peer_cannot_fill_the_places_where_prepares_wait() -> None:
     end_round(trap.world, maker, third, [])
     assert not costs
     assert not maker.market.maker._mismatches
+
+
+def test_nothing_new_is_signed_for_an_order_whose_cancel_was_accepted() -> None:
+    """The owner has its answer; a window that is still open entitles the order, but no promise and no Offer follow."""
+    trap = Trap()
+    world, maker, taker = trap.world, trap.maker, trap.taker
+    prepare = trap.prepare()
+    (ready,) = trap.say(taker, maker, prepare)
+    assert isinstance(ready, Ready)
+    request = world.cancel(taker, prepare.ticket.taker_order)
+    while request not in taker.accepted:
+        world.run_ms(10)
+    trap.say(maker, taker, ready)
+    world.run_ms(500)
+    assert not [item for item in taker.market.desk.outbox.waiting_items() if isinstance(item, Offer)]
+    assert not taker.market.feeds.feed(taker.identity.session).holds
+
+    trap = Trap()
+    world, maker, taker = trap.world, trap.maker, trap.taker
+    prepare = trap.prepare()
+    request = world.cancel(maker, prepare.ticket.maker_order)
+    while request not in maker.accepted:
+        world.run_ms(10)
+    assert maker.market.windows.current.epoch == prepare.ticket.epoch
+    (answer,) = trap.say(taker, maker, prepare)
+    assert isinstance(answer, DeclineFrame)
