@@ -94,7 +94,8 @@ class Maker:
             return _decline(peer, prepare, DeclineReason.NOT_READY)
         if (peer, prepare.exchange) in self._viewed:
             return self._compare_later(peer, prepare, now_ms)
-        if prepare.is_fallback:
+        is_same = current.epoch == ticket.epoch and current.digest == prepare.window_digest
+        if prepare.is_fallback and not is_same:  # whose views agree again need no fallback
             return self._fall_back(peer, prepare, taker)
         return self._answer(peer, prepare, taker, current)
 

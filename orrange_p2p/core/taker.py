@@ -195,7 +195,10 @@ class Taker:
         if exchange is None:
             return []
         self._suspicion.clear(exchange.maker_session)
-        if decline.reason is DeclineReason.VIEW:
+        if decline.reason is DeclineReason.VIEW and exchange.path is Path.FALLBACK:
+            self._drop(exchange)
+            self._failures.pop((exchange.ticket.maker_order, exchange.ticket.taker_order), None)  # compare views anew
+        elif decline.reason is DeclineReason.VIEW:
             self._fail(exchange)
         else:
             self._drop(exchange)

@@ -439,3 +439,23 @@ def test_nothing_new_is_signed_for_an_order_whose_cancel_was_accepted() -> None:
     assert maker.market.windows.current.epoch == prepare.ticket.epoch
     (answer,) = trap.say(taker, maker, prepare)
     assert isinstance(answer, DeclineFrame)
+
+
+def test_a_taker_whose_views_agree_again_needs_no_fallback() -> None:
+    """Two failed windows must not make it ask for a fallback for ever, which a better order, entered later, forbids."""
+    world = World(3, seed=3)
+    maker, taker, third = world.peers
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    world.deliver = lambda source, target, message: not isinstance(message, Prepare)
+    bid = world.place(taker, Side.BUY, 104, 5)
+    world.run_ms(2600)
+    world.place(third, Side.SELL, 99, 5)
+    world.run_ms(2000)
+    pair = (maker.accepted[1], taker.accepted[bid])
+    for side in (taker.market.taker._failures, maker.market.maker._mismatches):
+        side[pair] = (Epoch(1), Epoch(2))
+    world.deliver = lambda source, target, message: True
+    world.run_ms(9000)
+    assert pair in {(fact.maker_order, fact.taker_order) for fact in world.settled.values()}
+    assert_no_overlap(tickets_of(maker))

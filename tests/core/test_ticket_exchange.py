@@ -136,7 +136,7 @@ def test_the_same_prepare_twice_gets_the_same_ready() -> None:
 
 def test_a_fallback_that_the_maker_has_not_seen_fail_is_declined() -> None:
     bench = Bench()
-    prepare = replace(bench.take(Prepare), is_fallback=True)
+    prepare = replace(bench.take(Prepare), is_fallback=True, window_digest=Digest(bytes(32)))
     assert declined(bench.say(bench.taker, bench.maker, prepare)) is DeclineReason.VIEW
 
 
