@@ -88,6 +88,7 @@ class MarketKernel:
         self.synced_peers: dict[PeerId, None] = {}
         self.tickets: dict[TicketDigest, HoldRecord] = {}
         self._strangers = 0
+        self._loaded = self._own_seen = 0
 
     @property
     def is_synced(self) -> bool:
@@ -105,6 +106,8 @@ class MarketKernel:
                 self._note_orders(one, effective)
         for one in loaded:
             self._note_tickets(one, event.now_ms)
+        own = self.feeds.feed(self.desk.identity.session)
+        self._loaded = len(own.entries) if own is not None else 0
         known = self.desk.ledger.has_session
         self._strangers = sum(not known(session) for session in self.feeds.sessions())
         self._restore_own_lots()
@@ -295,10 +298,34 @@ class MarketKernel:
         does hold came before, as entries that the own session signed. Spec: [SYNC-4, SYNC-5].
         """
         is_done = event.heads is not None and all(self._covers(head) for head in event.heads)
+        was_synced = self.is_synced
+        for head in event.heads or ():
+            if head.session == self.desk.identity.session:
+                self._own_seen = max(self._own_seen, head.next_seq)
         if is_done:
             self.synced_peers[event.peer] = None
-        actions = self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)
+        actions = self._tell_again(event.now_ms) if self.is_synced and not was_synced else []
+        actions += self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)
         return actions + self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
+
+    def _tell_again(self, now_ms: int) -> list[Action]:
+        """Own entries from disk that the quorum has never seen come late for everybody, so for this node as well.
+
+        A crash came between the disk and the wire. Its orders would else be first here and late everywhere else.
+        Spec: [MATCH-1].
+        """
+        feed = self.feeds.feed(self.desk.identity.session)
+        untold = feed.entries[self._own_seen : self._loaded] if feed is not None else []
+        self._loaded = 0
+        actions: list[Action] = []
+        for entry in untold:
+            effective = self._effective_epoch(entry, now_ms)
+            for item in entry.items:
+                if isinstance(item, VerifiedOrder) and self.feeds.order(item.order_id) is not None:
+                    self.windows.place_again(item.order_id, entry.entry.header.epoch, effective)
+            actions.append(self._persist(entry, effective))
+            actions.append(Publish(market=self.rules.market_id, encoded=entry.encoded))
+        return actions
 
     def heads(self) -> tuple[Head, ...]:
         """Heads to show to peers; not of strangers to the chain, whose few places differ from node to node."""

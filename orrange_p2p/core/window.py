@@ -53,6 +53,15 @@ class Windows:
         if effective != claimed:
             self._late.setdefault(order_id, effective)
 
+    def place_again(self, order_id: OrderId, claimed: Epoch, effective: Epoch) -> None:
+        """Put an own order where others will see it, if a later epoch than so far; windows to come have it there."""
+        if effective <= self._late.get(order_id, claimed):
+            return
+        self._late[order_id] = effective
+        row = self.keeper.order(order_id)
+        if row is not None:
+            self._deferred[order_id] = row
+
     def due(self, now_ms: int) -> Epoch | None:
         """The newest epoch whose window is open by the clock and was not worked on, or None."""
         rules = self._rules

@@ -459,3 +459,22 @@ def test_a_taker_whose_views_agree_again_needs_no_fallback() -> None:
     world.run_ms(9000)
     assert pair in {(fact.maker_order, fact.taker_order) for fact in world.settled.values()}
     assert_no_overlap(tickets_of(maker))
+
+
+def test_an_order_signed_but_never_told_before_a_crash_still_trades() -> None:
+    """Its owner would think it in time and everybody else late: each would hold the other for the taker, for ever."""
+    world = World(3, seed=4)
+    crashed, other, third = world.peers
+    world.deliver = lambda source, target, message: source is not crashed
+    first = world.place(crashed, Side.SELL, 100, 5)
+    world.run_ms(500)
+    assert first in crashed.accepted
+    crashed.is_up = False
+    world.deliver = lambda source, target, message: True
+    world.run_ms(500)
+    world.place(other, Side.BUY, 100, 5)
+    world.run_ms(20_000)
+    world.restart(crashed)
+    world.sync_all()
+    world.run_ms(12_000)
+    assert len(world.settled) == 1
