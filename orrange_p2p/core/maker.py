@@ -10,7 +10,16 @@ from orrange_p2p.core.events import Action, Note, Path, SendTicketMessage, SyncW
 from orrange_p2p.core.feed import HoldRecord, OrderRecord
 from orrange_p2p.core.feed_reader import read_hold
 from orrange_p2p.core.matching import NO_SKIPS, Engine, Skips
-from orrange_p2p.core.messages import DeclineFrame, DeclineReason, Prepare, Ready, TicketFrame, TicketItem, View
+from orrange_p2p.core.messages import (
+    NO_EXCHANGE,
+    DeclineFrame,
+    DeclineReason,
+    Prepare,
+    Ready,
+    TicketFrame,
+    TicketItem,
+    View,
+)
 from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.ranges import contains, overlaps
 from orrange_p2p.core.tickets import Desk, PairKey, Suspicion, build_ticket, piece_of
@@ -50,15 +59,19 @@ class Maker:
 
     def open_window(self, window: Window, now_ms: int, *, may_sign: bool) -> list[Action]:
         """Note who is entitled to own resting lots, and answer the Prepares that came before the window."""
-        self._note_entitled(window)
+        actions = self._note_entitled(window)
         early, self._early = self._early, []
-        actions: list[Action] = []
         for parked in early:
             actions.extend(self.on_prepare(parked.peer, parked.prepare, now_ms, may_sign=may_sign))
         return actions
 
-    def _note_entitled(self, window: Window) -> None:
+    def _note_entitled(self, window: Window) -> list[Action]:
+        """Count how long takers are waited for; show this node's view to one that does not come. Spec: [TICK-6].
+
+        It may take us for the taker: each order came late to the other side, and both would wait for ever.
+        """
         desk = self._desk
+        silent: dict[PeerId, None] = {}
         entitled: dict[PairKey, Epoch] = {}
         for piece in window.pieces:
             taker = desk.feeds.order(piece.taker_order)
@@ -69,7 +82,12 @@ class Maker:
             entitled[pair] = since
             if window.epoch - since == desk.rules.preset.wait:
                 self._suspicion.blame(taker.order.session, window.epoch)
+            peer = desk.peer_of(taker.order.session)
+            if peer is not None and window.epoch > since and (window.epoch - since) % desk.rules.preset.wait == 0:
+                silent[peer] = None
         self._entitled_since = entitled
+        view = View(exchange=NO_EXCHANGE, window_digest=window.digest, late=desk.windows.late_orders())
+        return [SendTicketMessage(peer=peer, message=view) for peer in silent]
 
     def on_prepare(self, peer: PeerId, prepare: Prepare, now_ms: int, *, may_sign: bool) -> list[Action]:
         """Answer a taker, or wait for the window it speaks of."""

@@ -116,6 +116,9 @@ class Prepare:
     late: LateOrders = ()
 
 
+NO_EXCHANGE = 0  # of a View that answers no Prepare
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """Maker to taker: my window differs; these are the orders that came late to me."""

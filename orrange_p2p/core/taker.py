@@ -10,13 +10,24 @@ from orrange_p2p.core.events import Action, Note, Path, SendTicketMessage, SyncW
 from orrange_p2p.core.frames import MAX_SKIPS
 from orrange_p2p.core.hashing import recover_address
 from orrange_p2p.core.matching import Piece
-from orrange_p2p.core.messages import DeclineFrame, DeclineReason, Item, Offer, OfferFrame, Prepare, Ready, View
+from orrange_p2p.core.messages import (
+    NO_EXCHANGE,
+    DeclineFrame,
+    DeclineReason,
+    Item,
+    Offer,
+    OfferFrame,
+    Prepare,
+    Ready,
+    View,
+)
 from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.tickets import MAX_BACKOFF, Desk, PairKey, Suspicion, build_ticket, piece_of
 from orrange_p2p.core.types import Address, Digest, Epoch, PeerId, Ticket, TicketDigest
 from orrange_p2p.core.window import Window
 
 MAX_EXCHANGES = 256
+MAX_NUDGES = 4
 FAILURES_BEFORE_FALLBACK = 2
 
 
@@ -52,6 +63,7 @@ class Taker:
         self._exchanges: dict[int, Exchange] = {}
         self._suspicion = Suspicion()
         self._unkept = Suspicion(least=MAX_BACKOFF)
+        self._nudges: dict[Epoch, int] = {}
         self._failures: dict[PairKey, tuple[Epoch, ...]] = {}
 
     def open_window(self, window: Window, now_ms: int) -> list[Action]:
@@ -118,12 +130,32 @@ class Taker:
 
     def on_view(self, peer: PeerId, view: View, now_ms: int) -> list[Action]:
         """The maker's window differs: exchange what is missing."""
+        if view.exchange == NO_EXCHANGE:
+            return self._on_nudge(peer, view, now_ms)
         exchange = self._find(peer, view.exchange, Stage.PREPARED)
         if exchange is None:
             return []
         exchange.stage, exchange.view = Stage.SYNCING, view
         exchange.give_up_ms = now_ms + 2 * self._desk.rules.preset.t_ack_ms
         return [SyncWith(peer=peer, market=self._desk.rules.market_id)]
+
+    def _on_nudge(self, peer: PeerId, view: View, now_ms: int) -> list[Action]:
+        """A maker waits for us in its view: prepare what ours, with its late orders, entitles us to from it."""
+        desk, window = self._desk, self._desk.windows.current
+        if window is None or self._nudges.get(window.epoch, 0) >= MAX_NUDGES:
+            return []
+        self._nudges = {window.epoch: self._nudges.get(window.epoch, 0) + 1}
+        engine = desk.windows.compare(window.epoch, view.late)
+        if engine is None:
+            return []
+        silent = self._silent(window.epoch)
+        actions: list[Action] = []
+        for piece in engine.entitlements(frozenset((desk.identity.session, session) for session in silent)):
+            maker = desk.feeds.order(piece.maker_order)
+            is_ours = desk.own_order(piece.taker_order) is not None and len(self._exchanges) < MAX_EXCHANGES
+            if is_ours and maker is not None and desk.peer_of(maker.order.session) == peer:
+                actions.extend(self._prepare(piece, window, silent, now_ms))
+        return actions
 
     def on_sync(self, peer: PeerId, *, is_done: bool, now_ms: int) -> list[Action]:
         """A round with a partner ended: recompute, and prepare once more if the piece survives."""

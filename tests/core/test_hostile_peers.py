@@ -36,7 +36,7 @@ from tests.core.hostile import (
     tickets_of,
     write_entry,
 )
-from tests.core.kernel_world import DIGESTS, RULES, Peer, World
+from tests.core.kernel_world import DIGESTS, GENESIS_MS, RULES, Peer, World
 
 
 def test_a_peer_that_only_claims_to_know_more_of_our_feed_does_not_stop_us() -> None:
@@ -464,7 +464,7 @@ def test_a_taker_whose_views_agree_again_needs_no_fallback() -> None:
 def test_an_order_signed_but_never_told_before_a_crash_still_trades() -> None:
     """Its owner would think it in time and everybody else late: each would hold the other for the taker, for ever."""
     world = World(3, seed=4)
-    crashed, other, third = world.peers
+    crashed, other, _ = world.peers
     world.deliver = lambda source, target, message: source is not crashed
     first = world.place(crashed, Side.SELL, 100, 5)
     world.run_ms(500)
@@ -477,4 +477,22 @@ def test_an_order_signed_but_never_told_before_a_crash_still_trades() -> None:
     world.restart(crashed)
     world.sync_all()
     world.run_ms(12_000)
+    assert len(world.settled) == 1
+
+
+@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2)])
+def test_two_that_take_each_other_for_the_taker_come_to_trade(pair: tuple[int, int], late: int) -> None:
+    """Both orders claim one epoch and one came late to the other side: each node's view names the other as taker."""
+    world = World(3, seed=9)
+    one, other = (world.peers[at] for at in pair)
+    writer, reader = (one, other) if late else (other, one)
+    world.run_ms(2000 - (world.now_ms - GENESIS_MS))
+    world.deliver = lambda source, target, message: not (source is writer and target is reader)
+    world.place(one, Side.SELL, 100, 5)
+    world.place(other, Side.BUY, 100, 5)
+    world.run_ms(3500)
+    world.deliver = lambda source, target, message: True
+    world.sync_all()
+    world.run_ms(25_000)
     assert len(world.settled) == 1

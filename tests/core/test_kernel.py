@@ -45,9 +45,12 @@ def assert_honest(world: World) -> None:
 
 
 def quiesce(world: World) -> None:
-    for _ in range(6):
+    """Go on until nobody is entitled to anything and nothing waits to settle: an entitled pair ends in a ticket."""
+    for _ in range(60):
         world.run_ms(4000)
         world.sync_all()
+        if not any(peer.market.windows.current.pieces or len(peer.market.settling) for peer in world.peers):
+            break
     world.run_ms(6000)
     world.sync_all()
 
