@@ -60,8 +60,6 @@ MAX_EVENTS = 4096
 MAX_STEPS_A_COMMIT = 128
 MAX_REQUESTS = 1024
 RECONNECT_S = 2.0
-TAIL_ENTRIES = 8
-MAX_TAIL_ENTRIES = 64
 
 _log = structlog.get_logger(__name__)
 
@@ -98,7 +96,6 @@ class Node:
         self._requests: dict[int, trio.Event] = {}
         self._answers: dict[int, AcceptRequest | RefuseRequest] = {}
         self._last_request = 0
-        self._loaded_own: dict[MarketId, int] = {}
         digests = self.kernel.digests
         self._gossip = {
             rules.market_id: EntryGossip(parts.network, rules.market_id, digests, self._sink_of(rules.market_id))
@@ -158,9 +155,7 @@ class Node:
         for market in self.kernel.markets:
             entries = load_entries(self._parts.store, self.kernel.digests, market)
             self.kernel.step(EntriesLoaded(now_ms=now_ms, market=market, entries=entries))
-            own = len(entries_of_own(self.kernel, market))
-            self._loaded_own[market] = own
-            self._durable.note(market, own)
+            self._durable.note(market, len(entries_of_own(self.kernel, market)))
 
     # Into the kernel
 
@@ -178,21 +173,7 @@ class Node:
         await self._post(EntriesReceived(now_ms=now_ms, market=market, entries=entries, source=source))
 
     async def _on_round(self, peer: PeerId, market: MarketId, heads: tuple[Head, ...] | None) -> None:
-        if heads is not None and market in self._loaded_own:
-            await self._publish_tail(market, self._loaded_own.pop(market), heads)
         await self._post(SyncRoundEnded(now_ms=self._parts.clock_ms(), peer=peer, market=market, heads=heads))
-
-    async def _publish_tail(self, market: MarketId, loaded: int, heads: tuple[Head, ...]) -> None:
-        """Gossip the end of the own feed once more, before the first signature after a start.
-
-        The last run may have ended between disk and wire. Without these entries peers would hold back whatever follows,
-        until a round of sync, and count it as late.
-        """
-        session = self._parts.identity.session
-        held = next((head.next_seq for head in heads if head.session == session), 0)
-        first = max(0, min(held, loaded - TAIL_ENTRIES), loaded - MAX_TAIL_ENTRIES)
-        for entry in entries_of_own(self.kernel, market)[first:loaded]:
-            await self._gossip[market].publish(entry.encoded)
 
     async def _on_ticket_message(self, peer: PeerId, message: TicketMessage) -> None:
         await self._post(TicketMessageReceived(now_ms=self._parts.clock_ms(), peer=peer, message=message))

@@ -51,6 +51,7 @@ from orrange_p2p.core.window import Windows
 MAX_FUTURE_EPOCHS = 2
 MAX_FEEDS = 3_000
 MAX_STRANGERS = 256
+TAIL_ENTRIES = 8
 MAX_STRANGER_BYTES = 64 * 1024
 _OLD_STORE = (
     "peers hold entries of this node's own feed that its store does not: the store is old or lost; "
@@ -309,21 +310,23 @@ class MarketKernel:
         return actions + self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
 
     def _tell_again(self, now_ms: int) -> list[Action]:
-        """Own entries from disk that the quorum has never seen come late for everybody, so for this node as well.
+        """Gossip the end of the own feed once more after a start: a crash may have come between the disk and the wire.
 
-        A crash came between the disk and the wire. Its orders would else be first here and late everywhere else.
-        Spec: [MATCH-1].
+        Entries that the quorum has never seen come late for everybody, so for this node as well; their orders would
+        else be first here and late everywhere else. Spec: [MATCH-1].
         """
         feed = self.feeds.feed(self.desk.identity.session)
-        untold = feed.entries[self._own_seen : self._loaded] if feed is not None else []
+        first = max(0, min(self._own_seen, self._loaded - TAIL_ENTRIES))
+        told = feed.entries[first : self._loaded] if feed is not None else []
         self._loaded = 0
         actions: list[Action] = []
-        for entry in untold:
-            effective = self._effective_epoch(entry, now_ms)
-            for item in entry.items:
-                if isinstance(item, VerifiedOrder) and self.feeds.order(item.order_id) is not None:
-                    self.windows.place_again(item.order_id, entry.entry.header.epoch, effective)
-            actions.append(self._persist(entry, effective))
+        for entry in told:
+            if entry.entry.header.seq >= self._own_seen:
+                effective = self._effective_epoch(entry, now_ms)
+                for item in entry.items:
+                    if isinstance(item, VerifiedOrder) and self.feeds.order(item.order_id) is not None:
+                        self.windows.place_again(item.order_id, entry.entry.header.epoch, effective)
+                actions.append(self._persist(entry, effective))
             actions.append(Publish(market=self.rules.market_id, encoded=entry.encoded))
         return actions
 
