@@ -63,7 +63,7 @@ bench: $(VENV) ## every benchmark with its baseline; ARGS=--json for one line a 
 lock: ## resolve pyproject.toml again into requirements.lock (needs uv)
 	command -v uv >/dev/null || { echo "uv is missing: install it with pip install uv." >&2; exit 1; }
 	uv pip compile --universal --generate-hashes --extra dev --python-version 3.11 --prerelease if-necessary-or-explicit \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
 clean: ## remove everything that make made
 	rm -rf .venv contracts/node_modules contracts/out contracts/cache
