@@ -20,7 +20,7 @@ from orrange_p2p.keys.derive import derive_secret
 from orrange_p2p.keys.session import SessionKey
 from orrange_p2p.launch.build import deployment_of
 from orrange_p2p.launch.conserve import is_value_conserved
-from orrange_p2p.launch.devnet_compare import PeerView, look_at_all, wait_quiet
+from orrange_p2p.launch.devnet_compare import PeerView, is_agreed, look_at_all, wait_quiet
 from orrange_p2p.launch.devnet_peers import PreparedPeer, check_directory, make_member, prepare_peers
 from orrange_p2p.launch.devnet_process import PeerProcess, Warden, open_warden, shown_command
 from orrange_p2p.launch.devnet_remote import RemoteNode, RemoteTrader, ask_all
@@ -34,6 +34,7 @@ from orrange_p2p.launch.serve import wall_clock_ms
 DEVNET_PRESET = "dev"
 SPARE = Need(base=10 * 10**8, quote=10_000 * 10**6)  # ten bitcoin and ten thousand dollars for orders by hand
 WARM_UP_LIMIT_S = 60
+MAX_LOOKS = 3
 _POLL_S = 0.25
 _WATCH_S = 1
 
@@ -110,10 +111,14 @@ class Devnet:
         traders = tuple(RemoteTrader(node) for node in self._nodes)
         replay = Replay(traders, speed=self._plan.speed, on_progress=self._listener.on_progress)
         await replay.run(self._plan.events)
-        self._listener.on_stage("settling the last trades")
-        await wait_quiet(self._nodes, self.network)
-        self._listener.on_stage("comparing every peer's state with the chain")
-        views = await look_at_all(self._nodes, self.network)
+        views: list[PeerView] = []
+        for _ in range(MAX_LOOKS):
+            self._listener.on_stage("settling the last trades")
+            await wait_quiet(self._nodes, self.network)
+            self._listener.on_stage("comparing every peer's state with the chain")
+            views = await look_at_all(self._nodes, self.network)
+            if is_agreed(views):
+                break
         if not views:
             raise ConfigError("no peer answers any more: start them again with the commands printed above")
         return await self._report(replay, views, (wall_clock_ms() - started_ms) // 1000)

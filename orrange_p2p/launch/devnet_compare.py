@@ -90,6 +90,14 @@ async def look_at_all(nodes: Sequence[RemoteNode], network: NetworkConfig) -> li
     return views
 
 
+def is_agreed(views: Sequence[PeerView]) -> bool:
+    """Whether all say the same and that all is settled; otherwise something may just have moved while they spoke."""
+    return bool(views) and all(
+        view.digest == views[0].digest and view.tickets == views[0].tickets and view.tickets <= view.settled
+        for view in views
+    )
+
+
 def _view(
     node: RemoteNode, market: str, status: Status, digest: Mapping[str, Any], measured: Mapping[str, Any]
 ) -> PeerView:
