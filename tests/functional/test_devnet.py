@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from devnet_run import DevnetRun, PeerUnderTest, is_alive, wait_for
 from signed_words import (
+    Held,
     contradictions,
     digests_of,
     forks,
@@ -22,6 +23,8 @@ from signed_words import (
 
 from orrange_p2p.chain.anvil import find_anvil
 from orrange_p2p.config import load_node_config
+from orrange_p2p.core.presets import PRESETS, MarketRules
+from orrange_p2p.core.types import ZERO_ADDRESS, Epoch, Market, MarketId, OrderId, Ticket, TicketDigest
 from orrange_p2p.errors import ConfigError
 from orrange_p2p.launch.flow import COLUMNS
 
@@ -29,6 +32,12 @@ PEERS = 4
 VICTIM = 2
 EVENTS = 150
 START_LIMIT_S = 60
+RULES = MarketRules(
+    market=Market(base=ZERO_ADDRESS, quote=ZERO_ADDRESS, lot_size=1, tick_size=1, min_fill_lots=1),
+    market_id=MarketId(bytes(32)),
+    preset=PRESETS["dev"],
+    genesis_ms=0,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +103,7 @@ def test_a_killed_peer_comes_back_with_the_printed_command_and_contradicts_nothi
 
     assert (report["books_equal"], report["tickets_equal"], report["value_conserved"]) == (True, True, True)
     assert report["settled"] == report["tickets"] == sum(report["by_path"].values()) > 10
-    assert (report["unsettled"], report["gossip_drops"], report["peers_gone"], report["refused"]) == (0, 0, [], 0)
+    assert (report["unsettled"], report["stuck"], report["peers_gone"], report["refused"]) == (0, 0, [], 0)
     assert report["orders"] + report["unanswered"] + report["unsent"] >= EVENTS * 9 // 10
     assert len({answer["digest"] for answer in answers}) == 1
     assert len({tuple(answer["tickets"]) for answer in answers}) == 1
@@ -125,14 +134,50 @@ def check_stores(net: Path, before: Path, acknowledged: str) -> None:
         assert trade_digests(net / f"peer-{number}") <= said
 
 
+def a_hold(*, order: int = 1, lots: tuple[int, int] = (0, 5), epoch: int = 10, digest: int = 1) -> Held:
+    ticket = Ticket(
+        maker_order=OrderId(bytes([order]) * 32),
+        taker_order=OrderId(bytes([9]) * 32),
+        price_ticks=1,
+        maker_from=lots[0],
+        maker_to=lots[1],
+        taker_from=0,
+        taker_to=lots[1] - lots[0],
+        epoch=Epoch(epoch),
+        deadline_s=RULES.ticket_deadline_s(epoch),
+        ticket_nonce=digest,
+    )
+    return Held(order=ticket.maker_order, lots=lots, digest=TicketDigest(bytes([digest]) * 32), ticket=ticket)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_contradiction"),
+    [
+        (a_hold(digest=2), True),
+        (a_hold(digest=2, lots=(4, 6)), True),
+        (a_hold(digest=2, epoch=10 + 2 * RULES.preset.ticket_life_s), True),
+        (a_hold(digest=2, lots=(5, 6)), False),
+        (a_hold(digest=2, order=2), False),
+        (a_hold(digest=2, epoch=12 + 2 * RULES.preset.ticket_life_s), False),
+        (a_hold(digest=1), False),
+    ],
+)
+def test_the_check_of_what_was_signed_finds_a_planted_contradiction(other: Held, is_contradiction: bool) -> None:
+    assert bool(contradictions([a_hold(), other], RULES)) == is_contradiction
+
+
+@pytest.mark.parametrize(("end", "exit_code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 @pytest.mark.timeout(120)
-def test_nothing_outlives_a_devnet_that_is_killed(tmp_path: Path, net: Path) -> None:
-    flow = write_flow(tmp_path / "flow.csv", events=2, span_ms=10)
-    with DevnetRun("--peers", "2", "--flow", str(flow), "--dir", str(net), "--hold") as run:
+def test_nothing_outlives_a_devnet_that_is_ended_in_the_middle(
+    end: signal.Signals, exit_code: int, tmp_path: Path, net: Path
+) -> None:
+    flow = write_flow(tmp_path / "flow.csv", events=50, span_ms=60_000)
+    with DevnetRun("--peers", "2", "--flow", str(flow), "--speed", "1", "--dir", str(net)) as run:
         run.wait_said("trading", START_LIMIT_S)
         children = [*run.survivors(), *(int(pid) for pid in children_of(run.process.pid))]
         assert len(children) >= 3  # two peers and anvil
-        run.process.send_signal(signal.SIGKILL)
+        run.process.send_signal(end)
+        assert run.process.wait(15) == exit_code
         wait_for(lambda: not any(map(is_alive, children)), limit_s=15, what="all its processes to be gone")
 
 
