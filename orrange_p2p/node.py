@@ -39,6 +39,7 @@ from orrange_p2p.core.events import (
     SyncWith,
     Ticked,
     TicketMessageReceived,
+    TicketsLoaded,
 )
 from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.kernel import Kernel
@@ -53,7 +54,7 @@ from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.network import Network
 from orrange_p2p.net.sync import SyncService
 from orrange_p2p.net.ticket_streams import TicketStreams
-from orrange_p2p.store.actions import batch_of, load_entries
+from orrange_p2p.store.actions import batch_of, load_entries, load_tickets
 from orrange_p2p.store.interface import Store, TradeRecord
 
 MAX_EVENTS = 4096
@@ -155,6 +156,8 @@ class Node:
         for market in self.kernel.markets:
             entries = load_entries(self._parts.store, self.kernel.digests, market)
             self.kernel.step(EntriesLoaded(now_ms=now_ms, market=market, entries=entries))
+            tickets = load_tickets(self._parts.store, market)
+            self.kernel.step(TicketsLoaded(now_ms=now_ms, market=market, tickets=tickets))
             self._durable.note(market, len(entries_of_own(self.kernel, market)))
 
     # Into the kernel

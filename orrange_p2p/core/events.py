@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from orrange_p2p.core.facts import BlockFacts
-from orrange_p2p.core.messages import Head, TicketMessage
+from orrange_p2p.core.messages import Head, TicketItem, TicketMessage
 from orrange_p2p.core.types import (
     Address,
     Digest,
@@ -65,6 +65,15 @@ class EntriesLoaded:
     now_ms: int
     market: MarketId
     entries: tuple[tuple[VerifiedEntry, Epoch], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketsLoaded:
+    """Own completed tickets came from this node's own store; after the entries."""
+
+    now_ms: int
+    market: MarketId
+    tickets: tuple[TicketItem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +154,7 @@ class DoubtRaised:
 Event = (
     EntriesReceived
     | EntriesLoaded
+    | TicketsLoaded
     | BlockAdded
     | Ticked
     | OrderRequested

@@ -28,6 +28,7 @@ from orrange_p2p.core.events import (
     SyncRoundEnded,
     Ticked,
     TicketMessageReceived,
+    TicketsLoaded,
 )
 from orrange_p2p.core.feed_reader import is_tradable
 from orrange_p2p.core.ledger import Ledger
@@ -92,7 +93,7 @@ class Kernel:
             return self._on_cancel_request(event)
         if isinstance(event, SyncRoundEnded):
             return self._on_sync(event)
-        if isinstance(event, EntriesLoaded):
+        if isinstance(event, EntriesLoaded | TicketsLoaded):
             return self._load(event)
         if isinstance(event, PeerLost):
             return self._forget_peer(event)
@@ -100,7 +101,7 @@ class Kernel:
 
     def _forget_peer(self, event: PeerLost) -> list[Action]:
         for market in self.markets.values():
-            market.synced_peers.pop(event.peer, None)
+            market.forget_peer(event.peer)
         return []
 
     def why_not_sign(self) -> str | None:
@@ -172,10 +173,12 @@ class Kernel:
             return []
         return market.on_sync(event, may_sign=self._may_sign())
 
-    def _load(self, event: EntriesLoaded) -> list[Action]:
+    def _load(self, event: EntriesLoaded | TicketsLoaded) -> list[Action]:
         market = self.markets.get(event.market)
         if market is None:
             return []
+        if isinstance(event, TicketsLoaded):
+            return market.load_tickets(event)
         for entry, _ in event.entries:
             if entry.entry.header.session != self.identity.session:
                 continue

@@ -146,6 +146,12 @@ class Maker:
         self._comparing.append(self._park(peer, prepare, now_ms))
         return [SyncWith(peer=peer, market=self._desk.rules.market_id)]
 
+    def on_peer_back(self, peer: PeerId, epoch: Epoch) -> None:
+        """A peer that had gone is here again: do not hold its silence against it for long. Spec: [TICK-6]."""
+        for session in self._suspicion.sessions():
+            if self._desk.peer_of(session) == peer:
+                self._suspicion.soften(session, epoch)
+
     def on_sync(self, peer: PeerId, *, is_done: bool, may_sign: bool) -> list[Action]:
         """A round with a taker ended: compare again from everything both know."""
         asked = [parked for parked in self._comparing if parked.peer == peer]

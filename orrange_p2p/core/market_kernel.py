@@ -15,6 +15,8 @@ from orrange_p2p.core.events import (
     PersistWindow,
     Publish,
     SyncRoundEnded,
+    SyncWith,
+    TicketsLoaded,
 )
 from orrange_p2p.core.feed import HoldRecord, Outcome
 from orrange_p2p.core.feed_reader import read_hold
@@ -52,6 +54,7 @@ MAX_FUTURE_EPOCHS = 2
 MAX_FEEDS = 3_000
 MAX_STRANGERS = 256
 TAIL_ENTRIES = 8
+MAX_GONE = 1024
 MAX_STRANGER_BYTES = 64 * 1024
 _OLD_STORE = (
     "peers hold entries of this node's own feed that its store does not: the store is old or lost; "
@@ -90,6 +93,8 @@ class MarketKernel:
         self.tickets: dict[TicketDigest, HoldRecord] = {}
         self._strangers = 0
         self._loaded = self._own_seen = 0
+        self._could_sign = False
+        self._gone: dict[PeerId, None] = {}
 
     @property
     def is_synced(self) -> bool:
@@ -114,6 +119,19 @@ class MarketKernel:
         self._restore_own_lots()
         return []
 
+    def load_tickets(self, event: TicketsLoaded) -> list[Action]:
+        """Take back own tickets that came by stream alone: the maker's entry with them may not be known here yet."""
+        for item in event.tickets:
+            verified = verify_ticket(self.desk.digests, item)
+            maker = self.feeds.order(item.ticket.maker_order)
+            if maker is None or verified.ticket_digest in self.tickets:
+                continue
+            hold = read_hold(verified, maker.order.session, item.ticket.epoch, self.rules)
+            if hold is not None:
+                self.tickets[hold.digest] = hold
+                self._complete(hold, event.now_ms)
+        return []
+
     def _restore_own_lots(self) -> None:
         feed = self.feeds.feed(self.desk.identity.session)
         for hold in feed.holds if feed is not None else ():
@@ -132,7 +150,7 @@ class MarketKernel:
         Returns actions, and a doubt if the peer holds entries of the own feed that this node does not.
         """
         actions: list[Action] = []
-        doubt = None
+        doubt, gap = None, None
         newest = self.rules.epoch_at(event.now_ms) + MAX_FUTURE_EPOCHS
         for entry in event.entries:
             if entry.entry.header.epoch > newest:
@@ -155,6 +173,10 @@ class MarketKernel:
                 actions.extend(self._note_tickets(one, event.now_ms))
                 if may_sign:
                     actions.extend(self._note_offers(one, event.now_ms))
+            if outcome is Outcome.HELD:
+                gap = SyncWith(peer=event.source, market=self.rules.market_id)
+        if gap is not None:
+            actions.append(gap)
         return actions, doubt
 
     def _note_fork(self, rival: VerifiedEntry) -> list[Action]:
@@ -305,9 +327,21 @@ class MarketKernel:
                 self._own_seen = max(self._own_seen, head.next_seq)
         if is_done:
             self.synced_peers[event.peer] = None
+            if event.peer in self._gone:
+                del self._gone[event.peer]
+                epoch = self.rules.epoch_at(event.now_ms)
+                self.taker.on_peer_back(event.peer, epoch)
+                self.maker.on_peer_back(event.peer, epoch)
         actions = self._tell_again(event.now_ms) if self.is_synced and not was_synced else []
         actions += self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)
         return actions + self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
+
+    def forget_peer(self, peer: PeerId) -> None:
+        """A peer disconnected: it is not one to be synced with until the next round."""
+        self.synced_peers.pop(peer, None)
+        self._gone[peer] = None
+        if len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
 
     def _tell_again(self, now_ms: int) -> list[Action]:
         """Gossip the end of the own feed once more after a start: a crash may have come between the disk and the wire.
@@ -346,7 +380,8 @@ class MarketKernel:
         epoch = self.rules.epoch_at(now_ms)
         last = self.desk.ledger.last_block
         self.desk.own_lots.expire(epoch, last.time_s if last else 0, self.rules.preset.ticket_life_s)
-        actions: list[Action] = []
+        actions = self._answer_missed_offers(epoch, now_ms) if may_sign and not self._could_sign else []
+        self._could_sign = may_sign
         due = self.windows.due(now_ms)
         block = self.windows.fund_block(due) if due is not None else None
         if due is not None and block is not None:
@@ -354,6 +389,18 @@ class MarketKernel:
         actions.extend(self.taker.on_tick(epoch, now_ms))
         self.maker.on_tick(now_ms)
         actions.extend(self.settling.on_tick(now_ms))
+        return actions
+
+    def _answer_missed_offers(self, epoch: Epoch, now_ms: int) -> list[Action]:
+        """Offers on own orders that came while this node could not sign, as after a restart. Spec: [TICK-9]."""
+        own = self.feeds.feed(self.desk.identity.session)
+        actions: list[Action] = []
+        for order_id in own.orders if own is not None else ():
+            for hold in self.feeds.holds_on(order_id):
+                verified, ticket = hold.verified, hold.ticket
+                is_open = ticket.maker_order == order_id and epoch <= ticket.epoch + self.rules.preset.k
+                if isinstance(verified, VerifiedOffer) and is_open:
+                    actions.extend(self.maker.on_offer(verified, hold.entry_epoch, now_ms, exchange=None, peer=None))
         return actions
 
     def _open_window(self, epoch: Epoch, now_ms: int, *, may_sign: bool) -> list[Action]:

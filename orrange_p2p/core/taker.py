@@ -157,6 +157,12 @@ class Taker:
                 actions.extend(self._prepare(piece, window, silent, now_ms))
         return actions
 
+    def on_peer_back(self, peer: PeerId, epoch: Epoch) -> None:
+        """A peer that had gone is here again: do not hold its silence against it for long. Spec: [TICK-11]."""
+        for session in self._suspicion.sessions():
+            if self._desk.peer_of(session) == peer:
+                self._suspicion.soften(session, epoch)
+
     def on_sync(self, peer: PeerId, *, is_done: bool, now_ms: int) -> list[Action]:
         """A round with a partner ended: recompute, and prepare once more if the piece survives."""
         actions: list[Action] = []

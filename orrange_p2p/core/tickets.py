@@ -67,6 +67,16 @@ class Suspicion:
         """It answered."""
         self._silent.pop(session, None)
 
+    def soften(self, session: Address, epoch: Epoch) -> None:
+        """It is reachable again: another chance after k epochs instead of 2^k; one more silence counts as before."""
+        if session in self._silent:
+            k, until = self._silent[session]
+            self._silent[session] = (k, min(until, epoch + k))
+
+    def sessions(self) -> tuple[Address, ...]:
+        """Sessions blamed and not cleared since, ascending."""
+        return tuple(sorted(self._silent))
+
     def suspected(self, epoch: Epoch) -> tuple[Address, ...]:
         """Sessions to pass over in `epoch`, ascending."""
         return tuple(sorted(session for session, (_, until) in self._silent.items() if epoch <= until))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from orrange_p2p.core import cbor
-from orrange_p2p.core.codec import encode_item
+from orrange_p2p.core.cbor import Fields
+from orrange_p2p.core.codec import MAX_ENTRY_BYTES, decode_item, encode_item
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import Action, PersistBlock, PersistEntry, PersistTrade, PersistWindow
 from orrange_p2p.core.messages import OrderItem, TicketItem
@@ -37,9 +38,34 @@ def load_entries(store: Store, digests: Digests, market: MarketId) -> tuple[tupl
             (verify_entry(digests, record.encoded), record.effective_epoch) for record in store.entries(market)
         )
     except RemoteProtocolError as error:
-        raise StoreError(
-            f"the store holds an entry that no node would keep ({error}): restore it from a copy"
-        ) from error
+        raise _foreign(error) from error
+
+
+def load_tickets(store: Store, market: MarketId) -> tuple[TicketItem, ...]:
+    """The completed own tickets of a market from a store, by digest.
+
+    Raises:
+        StoreError: a record is damaged.
+    """
+    try:
+        return tuple(_ticket_of(record) for record in store.trades() if record.market == market)
+    except RemoteProtocolError as error:
+        raise _foreign(error) from error
+
+
+def _ticket_of(record: TradeRecord) -> TicketItem:
+    fields = Fields(cbor.decode(record.signed_trade), "trade", length=3)
+    *_, ticket = (decode_item(fields.bounded("item", most=MAX_ENTRY_BYTES)) for _ in range(3))
+    if not isinstance(ticket, TicketItem):
+        raise RemoteProtocolError("CBOR-4", "trade: expected a Ticket as its third item")
+    return ticket
+
+
+def _foreign(error: RemoteProtocolError) -> StoreError:
+    return StoreError(
+        f"the store holds what no node wrote ({error}): restore it from a backup, or move it away to begin with an "
+        "empty store"
+    )
 
 
 def entry_record(action: PersistEntry) -> EntryRecord:

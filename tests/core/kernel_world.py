@@ -21,6 +21,7 @@ from orrange_p2p.core.events import (
     Note,
     OrderRequested,
     PersistEntry,
+    PersistTrade,
     Publish,
     RefuseRequest,
     SendTicketMessage,
@@ -29,12 +30,14 @@ from orrange_p2p.core.events import (
     SyncWith,
     Ticked,
     TicketMessageReceived,
+    TicketsLoaded,
 )
 from orrange_p2p.core.facts import BlockFacts, Fact, FundsChanged, SessionAuthorised, TradeSettled
 from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.market_kernel import MarketKernel
+from orrange_p2p.core.messages import TicketItem
 from orrange_p2p.core.presets import PRESETS, MarketRules
 from orrange_p2p.core.types import (
     Address,
@@ -79,6 +82,7 @@ class Peer:
         )
         self.kernel = Kernel(DOMAIN, [RULES], self.identity)
         self.disk: list[PersistEntry] = []
+        self.tickets: list[TicketItem] = []
         self.accepted: dict[int, OrderId] = {}
         self.refused: dict[int, RefuseRequest] = {}
         self.notes: list[Note] = []
@@ -194,6 +198,15 @@ class World:
     def _carry_out(self, peer: Peer, action: Action) -> None:
         if isinstance(action, PersistEntry):
             peer.disk.append(action)
+        elif isinstance(action, PersistTrade):
+            trade = action.trade
+            peer.tickets.append(
+                TicketItem(
+                    ticket=trade.ticket,
+                    taker_signature=trade.taker_signature,
+                    maker_signature=trade.maker_signature,
+                )
+            )
         elif isinstance(action, Publish):
             self.gossip(peer, [verify_entry(DIGESTS, action.encoded)])
         elif isinstance(action, SendTicketMessage):
@@ -301,6 +314,7 @@ class World:
             entries=tuple((record.entry, record.effective) for record in old_disk),
         )
         self.feed(peer, loaded)
+        self.feed(peer, TicketsLoaded(now_ms=self.now_ms, market=RULES.market_id, tickets=tuple(peer.tickets)))
         for other in self.peers:
             if other is not peer:
                 self.sync(peer, other)

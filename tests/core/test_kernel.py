@@ -3,13 +3,13 @@
 import pytest
 from kernel_world import DIGESTS, MARKET, RULES, Peer, World
 
-from orrange_p2p.core.events import EntriesReceived, Path
+from orrange_p2p.core.events import EntriesReceived, Path, PeerLost, Settle
 from orrange_p2p.core.market_kernel import MAX_STRANGERS
 from orrange_p2p.core.messages import Cancel, OfferFrame, Prepare, Ready
 from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.ranges import overlaps
 from orrange_p2p.core.types import Side, TimeInForce
-from orrange_p2p.core.verify import VerifiedEntry
+from orrange_p2p.core.verify import VerifiedEntry, VerifiedTicket
 
 
 def trade_randomly(world: World, rounds: int) -> None:
@@ -265,3 +265,79 @@ def test_strangers_to_the_chain_get_few_places_and_owners_keep_theirs() -> None:
     world.place(honest, Side.SELL, 100, 5)
     world.run_ms(2000)
     assert victim.market.feeds.feed(honest.identity.session) is not None
+
+
+def test_an_offer_that_came_while_a_restarted_maker_caught_up_still_gets_its_ticket() -> None:
+    """[TICK-9]: the maker was down when the Offer came; it fetches it before it may sign."""
+    world = World(3, seed=4)
+    maker, taker, other = world.peers
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(3000)
+
+    def deliver(source: Peer, target: Peer, message: object) -> bool:
+        if isinstance(message, OfferFrame):
+            maker.is_up = False
+        return maker.is_up or target is not maker
+
+    world.deliver = deliver
+    world.place(taker, Side.BUY, 100, 5)
+    world.run_ms(4000)
+    assert not maker.is_up
+    world.deliver = lambda source, target, message: True
+    world.restart(maker)
+    assert maker.kernel.why_not_sign() is None
+    world.run_ms(6000)
+    assert len(world.settled) == 1
+    assert set(other.market.tickets) == set(world.settled)
+
+
+def test_a_ticket_that_came_by_stream_alone_is_settled_after_a_restart() -> None:
+    """[TICK-13]: the maker is gone with its entry and its settlement; the taker has the ticket on disk."""
+    world = World(3, seed=4)
+    maker, taker, _ = world.peers
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    world.deliver = lambda source, target, message: source is not maker or not isinstance(message, EntriesReceived)
+    carry_out = world._carry_out
+    world._carry_out = lambda peer, action: None if isinstance(action, Settle) else carry_out(peer, action)
+    world.place(taker, Side.BUY, 100, 5)
+    while not taker.tickets:
+        world.run_ms(50)
+    maker.is_up = False
+    world._carry_out = carry_out
+    known = taker.market.feeds.feed(maker.identity.session).entries
+    assert not any(isinstance(item, VerifiedTicket) for entry in known for item in entry.items)
+    world.restart(taker)
+    assert len(taker.market.settling) == 1
+    world.run_ms((RULES.preset.ticket_life_s // 3 + 3) * 1000)
+    assert len(world.settled) == 1
+
+
+def test_a_gap_is_fetched_at_once_from_whoever_showed_it() -> None:
+    """[FEED-5]: what is held ahead of a gap does not wait for the next round of sync."""
+    world = World(2, seed=4)
+    writer, reader = world.peers
+    world.deliver = lambda source, target, message: False
+    world.place(writer, Side.SELL, 100, 5)
+    world.run_ms(600)
+    world.deliver = lambda source, target, message: True
+    world.place(writer, Side.SELL, 101, 5)
+    world.run_ms(400)
+    assert len(reader.market.feeds.feed(writer.identity.session).entries) == 2
+
+
+def test_a_peer_that_comes_back_is_given_another_chance_soon() -> None:
+    """[TICK-11]: 2^6 epochs of being passed over are not what a restart deserves."""
+    world = World(2, seed=4)
+    maker, taker = world.peers
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(3000)
+    suspicion = taker.market.taker._suspicion
+    epoch = taker.market.windows.current.epoch
+    for _ in range(7):
+        suspicion.blame(maker.identity.session, epoch)
+    assert suspicion.is_suspected(maker.identity.session, epoch + 40)
+    world.feed(taker, PeerLost(now_ms=world.now_ms, peer=maker.peer_id))
+    world.sync(taker, maker)
+    assert suspicion.is_suspected(maker.identity.session, epoch + 1)
+    assert not suspicion.is_suspected(maker.identity.session, epoch + 10)
