@@ -1,0 +1,116 @@
+"""The tables of 01-types.md are the numbers of the program and the reference. Spec: [CONST-1], [FEED-5], [FEED-12]."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import astuple, replace
+from enum import IntEnum, IntFlag
+from pathlib import Path
+
+import pytest
+
+from orrange_p2p.core import codec, feed, feed_reader, frames, market_kernel, messages, types, window
+from orrange_p2p.core.presets import PRESETS
+from protocol.reference import feeds, wire
+from protocol.reference import types as reference
+
+SPEC = Path(__file__).resolve().parents[2] / "protocol" / "spec"
+TYPES = (SPEC / "01-types.md").read_text("utf-8")
+KIB = 1024
+COLUMNS = ["epoch_ms", "grace_ms", "t_ack_ms", "wait", "k", "w", "d", "l_fund"]
+COLUMNS += ["quorum", "degree", "presence_s", "dead_s"]
+OURS = {"d": "ticket_life_s", "l_fund": "fund_lag_s"}
+
+
+def rows_under(heading: str) -> Iterator[list[str]]:
+    """The cells of each row of the table under a heading, without its head."""
+    section = TYPES.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    for row in rows[2:]:
+        yield [cell.strip() for cell in row]
+
+
+CONSTANTS = {name: list(map(int, values)) for name, *values in rows_under("Constants")}
+LIMITS = dict(rows_under("Limits"))
+ENUMERATIONS = {
+    name: {int(value.split()[0]): value.split()[1] for value in values.split(", ")}
+    for name, values in rows_under("Enumerations")
+}
+
+
+def test_the_table_of_constants_has_the_columns_that_this_test_reads() -> None:
+    assert f"| preset | {' | '.join(COLUMNS)} |" in TYPES
+    assert sorted(CONSTANTS) == sorted(PRESETS) == sorted(reference.PRESETS)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_preset_is_its_row(name: str) -> None:
+    ours = [getattr(PRESETS[name], OURS.get(column, column)) for column in COLUMNS]
+    assert ours == list(astuple(reference.PRESETS[name])) == CONSTANTS[name]
+    assert PRESETS[name].name == name
+
+
+@pytest.mark.parametrize("name", sorted(reference.PRESETS))
+def test_a_preset_is_consistent_and_would_not_be_with_one_constant_too_tight(name: str) -> None:
+    preset = reference.PRESETS[name]
+    assert reference.are_consistent(preset)
+    assert not reference.are_consistent(replace(preset, t_ack_ms=preset.wait * preset.epoch_ms + 1))
+    assert not reference.are_consistent(replace(preset, grace_ms=preset.k * preset.epoch_ms))
+    assert not reference.are_consistent(replace(preset, w=preset.wait + 7))
+
+
+@pytest.mark.parametrize(
+    ("row", "sizes"),
+    [
+        ("entry", [codec.MAX_ENTRY_BYTES // KIB, 1, codec.MAX_ITEMS, feed_reader.MAX_ENTRIES_PER_EPOCH]),
+        ("entry", [wire.ENTRY_BYTES_MAX // KIB, 1, 64, feeds.ENTRIES_PER_EPOCH_MAX]),
+        ("order item", [codec.MAX_ORDER_ITEM_BYTES // KIB]),
+        ("order item", [wire.ORDER_ITEM_BYTES_MAX // KIB]),
+        ("gossip message", [codec.MAX_BATCH_BYTES // KIB, codec.MAX_BATCH_ENTRIES]),
+        ("gossip message", [wire.GOSSIP_BYTES_MAX // KIB, 64]),
+        ("sync frame", [frames.MAX_SYNC_FRAME_BYTES // KIB]),
+        ("sync frame", [wire.SYNC_FRAME_BYTES_MAX // KIB]),
+        ("entries held ahead of a gap", [feed.MAX_HELD]),
+        ("entries held ahead of a gap", [feeds.HELD_AHEAD_MAX]),
+        ("a Prepare's skips; late orders in a Prepare or View", [frames.MAX_SKIPS, frames.MAX_LATE]),
+        ("a Prepare's skips; late orders in a Prepare or View", [frames.MAX_SKIPS, window.MAX_LATE_SENT]),
+    ],
+)
+def test_a_limit_is_its_row(row: str, sizes: list[int]) -> None:
+    assert [int(figure.replace(",", "")) for figure in re.findall(r"\d[\d,]*", LIMITS[row])] == sizes
+
+
+def test_limits_told_in_rules_are_those_of_the_program() -> None:
+    feeds_text = (SPEC / "02-feeds.md").read_text("utf-8")
+    for rule, words in (
+        ("FEED-2", f"at most {feed_reader.MAX_ENTRIES_PER_EPOCH} entries claim one epoch"),
+        ("FEED-5", f"Up to {feed.MAX_HELD} later ones are held"),
+        ("FEED-10", f"more than {market_kernel.MAX_FUTURE_EPOCHS} ahead"),
+        ("FEED-10", f"more than {feeds.EPOCHS_AHEAD_MAX} ahead"),
+        ("FEED-12", f"at most {market_kernel.MAX_FEEDS:,} feeds a market, {market_kernel.MAX_STRANGERS} of them"),
+        ("FEED-12", f"at most {market_kernel.MAX_STRANGER_BYTES // KIB} KiB each"),
+    ):
+        text = feeds_text.split(f"[{rule}]", 1)[1].split("\n- [", 1)[0]
+        assert words in text, rule
+    assert f"Ticket frames are at most {frames.MAX_TICKET_FRAME_BYTES // KIB} KiB, sync frames" in TYPES
+    assert frames.MAX_TICKET_FRAME_BYTES == wire.TICKET_FRAME_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ("side", types.Side),
+        ("tif", types.TimeInForce),
+        ("session scope (bits)", types.Scope),
+        ("decline reason", messages.DeclineReason),
+    ],
+)
+def test_an_enumeration_is_its_row(row: str, kinds: type[IntEnum] | type[IntFlag]) -> None:
+    assert {kind.value: kind.name.lower() for kind in kinds if kind.name} == {
+        value: name.lower() for value, name in ENUMERATIONS[row].items()
+    }
+
+
+@pytest.mark.parametrize(("row", "kinds"), [("kind (order)", types.OrderKind), ("kind (ticket)", types.TicketKind)])
+def test_kinds_begin_as_their_row_does(row: str, kinds: type[IntEnum]) -> None:
+    told = ENUMERATIONS[row]
+    assert {kind.value: kind.name.lower().split("_")[0] for kind in kinds} == told
