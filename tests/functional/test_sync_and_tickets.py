@@ -14,6 +14,7 @@ from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.types import Address, Digest, MarketId, OrderId, PeerId
 from orrange_p2p.core.verdicts import Accept, Reject
 from orrange_p2p.core.verify import VerifiedEntry
+from orrange_p2p.errors import NetworkError
 from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.framing import FramedStream
 from orrange_p2p.net.messages import GossipMessage
@@ -196,9 +197,31 @@ async def test_a_sync_client_that_does_not_say_hello_is_cut_off(start: Running, 
     Side(other)
     async with await one.open_stream(other.peer_id, PROTOCOL, max_frame_bytes=256 * 1024) as stream:
         await stream.send(first)
-        with trio.fail_after(10), pytest.raises(Exception, match=r".+"):
-            if await stream.receive() is None:
-                raise ConnectionResetError("ended")
+        with trio.fail_after(10), pytest.raises(NetworkError):
+            await stream.receive()
+
+
+async def test_a_sync_client_that_asks_too_much_waits_for_its_answer(
+    start: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[SYNC-7]: nothing is refused and nobody blamed; what is too much is answered in the next period, and then on."""
+    monkeypatch.setattr("orrange_p2p.net.sync.FREE_REQUESTS", 3)
+    monkeypatch.setattr("orrange_p2p.net.sync.FREE_PERIOD_S", 2.0)
+    one, other = await connected(start)
+    side = Side(other)
+    took_s: list[float] = []
+    async with await one.open_stream(other.peer_id, PROTOCOL, max_frame_bytes=256 * 1024) as stream:
+        await stream.send(encode_sync_message(HELLO))
+        assert await stream.receive() == encode_sync_message(HELLO)
+        started_s = trio.current_time()
+        for request in range(1, 6):
+            asked = encode_sync_message(Heads(request=request, market=MARKET, heads=()))
+            await stream.send(asked)
+            with trio.fail_after(5):
+                assert await stream.receive() == asked
+            took_s.append(trio.current_time() - started_s)
+    assert took_s[2] < 1.0 <= took_s[3] <= took_s[4]
+    assert side.sync.statistics().answered == 5
 
 
 async def test_ticket_frames_arrive_in_order_and_garbage_ends_only_its_stream(start: Running) -> None:
