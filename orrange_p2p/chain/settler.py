@@ -95,7 +95,6 @@ class Settler:
         self._has_waiting = trio.Event()
         self._slots = trio.CapacityLimiter(_MAX_TRANSACTIONS)
         self._observed_number = -1
-        self._observed_time_s = 0
         self._fates = dict.fromkeys(Fate, 0)
         self._skips: dict[str, int] = {}
         self._counts = {"transactions": 0, "failed_transactions": 0, "trades_sent": 0, "gas_used": 0}
@@ -124,7 +123,7 @@ class Settler:
 
     def observe(self, block: BlockFacts) -> None:
         """Learn from a followed block; blocks come in order."""
-        self._observed_number, self._observed_time_s = block.number, block.time_s
+        self._observed_number = block.number
         for fact in block.facts:
             if isinstance(fact, TradeSettled):
                 self._end(fact.ticket, Fate.SETTLED)

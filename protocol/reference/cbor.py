@@ -47,18 +47,6 @@ def _encode_head(major: int, argument: int) -> bytes:
     raise AssertionError("unreachable: the argument fits in 8 bytes")
 
 
-def encode_amount(amount: int) -> bytes:
-    """Write an amount that may exceed u64: minimal big-endian bytes, zero as the empty string. Spec: [CBOR-3]."""
-    return amount.to_bytes((amount.bit_length() + 7) // 8, "big")
-
-
-def decode_amount(encoded: bytes) -> int:
-    """Read what `encode_amount` writes and nothing else. Spec: [CBOR-3]."""
-    if encoded[:1] == b"\x00":
-        raise RefusedError("CBOR-3", "expected a minimal big-endian amount, was one with a leading zero byte")
-    return int.from_bytes(encoded, "big")
-
-
 def decode(encoded: bytes) -> Value:
     """Read exactly one value; anything that is not in the deterministic subset is refused. Spec: [CBOR-1..3]."""
     value, end = _decode_at(encoded, 0, 0)

@@ -15,7 +15,7 @@ from chain_world import World, build_world, faucet_key
 
 from orrange_p2p.chain.anvil import RunningAnvil, find_anvil, run_anvil
 from orrange_p2p.chain.embedded import EmbeddedChain
-from orrange_p2p.chain.rpc import JsonRpcChain, open_rpc
+from orrange_p2p.chain.rpc import open_rpc
 from orrange_p2p.errors import ConfigError
 
 
@@ -94,10 +94,3 @@ async def chain(kind: str, anvil_url: str) -> AsyncIterator[ChainUnderTest]:
 async def world(chain: ChainUnderTest, request: pytest.FixtureRequest) -> World:
     """Contracts and two funded traders on that chain."""
     return await build_world(chain.backend, label=request.node.nodeid)
-
-
-@pytest.fixture
-def rpc_of(chain: ChainUnderTest) -> JsonRpcChain:
-    """The JSON-RPC backend, in tests that are about it alone."""
-    assert isinstance(chain.backend, JsonRpcChain)
-    return chain.backend
