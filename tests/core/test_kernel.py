@@ -1,5 +1,7 @@
 """Kernels among themselves: from a placed order to a settled ticket, with loss, lateness, silence and crashes."""
 
+from dataclasses import replace
+
 import pytest
 from kernel_world import DIGESTS, MARKET, RULES, Peer, World
 
@@ -10,6 +12,8 @@ from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.ranges import overlaps
 from orrange_p2p.core.types import Side, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry, VerifiedTicket
+from protocol.reference.feeds import is_too_early, read_sound_entry
+from protocol.reference.types import Domain
 
 
 def trade_randomly(world: World, rounds: int) -> None:
@@ -341,3 +345,21 @@ def test_a_peer_that_comes_back_is_given_another_chance_soon() -> None:
     world.sync(taker, maker)
     assert suspicion.is_suspected(maker.identity.session, epoch + 1)
     assert not suspicion.is_suspected(maker.identity.session, epoch + 10)
+
+
+@pytest.mark.parametrize(("ahead", "is_kept"), [(2, True), (3, False)])
+def test_an_entry_from_the_future_is_ignored_until_its_time_has_come(ahead: int, is_kept: bool) -> None:
+    """Spec: [FEED-10]; as the reference has it, and nobody is punished, so that it is taken when it is told again."""
+    world = World(2)
+    hearer, teller = world.peers
+    now = RULES.epoch_at(world.now_ms)
+    entry = forge_entry(teller, RULES.epoch_start_ms(now + ahead), Cancel(order_id=bytes(32)))
+    domain = Domain(chain_id=DIGESTS.domain.chain_id, settlement=DIGESTS.domain.settlement)
+    assert is_too_early(read_sound_entry(domain, entry.encoded), now) is not is_kept
+    event = EntriesReceived(now_ms=world.now_ms, market=RULES.market_id, entries=(entry,), source=teller.peer_id)
+    world.feed(hearer, event)
+    assert (hearer.market.feeds.feed(teller.identity.session) is not None) is is_kept
+    assert hearer.kernel.counters["entry_from_the_future"] == (not is_kept)
+    world.run_ms(RULES.preset.epoch_ms)
+    world.feed(hearer, replace(event, now_ms=world.now_ms))
+    assert hearer.market.feeds.feed(teller.identity.session) is not None
