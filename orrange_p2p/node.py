@@ -6,7 +6,7 @@ are carried out in order, what must be on disk first. A step never waits for any
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import structlog
 import trio
@@ -384,13 +384,13 @@ class Node:
         """Honest gossip messages lost here so far."""
         return self._parts.network.statistics().gossip_drops
 
-    def statistics(self) -> Mapping[str, object]:
-        """Counters of the kernel and of every shell."""
+    def statistics(self) -> Mapping[str, Mapping[str, object]]:
+        """Counters of the kernel and of every shell, as plain values: all that came, went and was dropped."""
         return {
             "kernel": dict(self.kernel.counters),
-            "network": self._parts.network.statistics(),
-            "ticket_streams": self._streams.statistics(),
-            "sync": self._sync.statistics(),
+            "network": asdict(self._parts.network.statistics()),
+            "ticket_streams": asdict(self._streams.statistics()),
+            "sync": asdict(self._sync.statistics()),
             "settler": self._settler.statistics(),
-            "store": self._parts.store.statistics(),
+            "store": asdict(self._parts.store.statistics()),
         }

@@ -190,7 +190,7 @@ class _Owner:
             "peers": [peer_text(peer) for peer in node.connected_peers()],
             "block": last.number if last is not None else None,
             "why_not_signing": node.kernel.why_not_sign(),
-            "counters": dict(node.kernel.counters),
+            "counters": node.statistics(),
             "gossip_drops": node.gossip_drops(),
             "pending": {
                 config.name: _pending(node.kernel.markets[rules.market_id])

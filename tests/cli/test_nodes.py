@@ -27,6 +27,19 @@ def test_a_started_node_says_who_and_where_it_is(net: Net) -> None:
     assert "signs           yes" in shown
 
 
+def _if_synced(counters: dict[str, Any]) -> dict[str, Any] | None:
+    return counters if counters["sync"]["rounds"] > 0 else None
+
+
+def test_a_node_tells_what_every_part_of_it_took_sent_and_dropped(net: Net) -> None:
+    counters = poll(lambda: _if_synced(net.ask(0, "node", "status")["counters"]))
+    assert sorted(counters) == ["kernel", "network", "settler", "store", "sync", "ticket_streams"]
+    assert counters["network"]["bytes_in"] > 0
+    assert counters["store"]["commits"] > 0
+    drops = ("outbound_full", "outbound_lost", "subscription_full", "judge_errors")
+    assert sum(counters["network"][name] for name in drops) == net.ask(0, "node", "status")["gossip_drops"] == 0
+
+
 def test_the_config_the_socket_and_the_environment_name_the_same_node(net: Net) -> None:
     peer_id = net.running[0].started["peer_id"]
     by_config = orrange("node", "status", "--config", net.config(0), "--json").json()
