@@ -16,7 +16,7 @@ from orrange_p2p.errors import ConfigError
 from orrange_p2p.launch.devnet import DevnetPlan, open_devnet
 from orrange_p2p.launch.devnet_process import PeerProcess, node_command, open_warden, shown_command
 
-STUBBORN = ["sh", "-c", "trap '' TERM INT; while true; do sleep 0.1; done"]
+STUBBORN = ["sh", "-c", "trap '' TERM INT; echo set; while true; do sleep 0.1; done"]
 WATCHED = """
 import subprocess, sys, trio
 from orrange_p2p.launch.devnet_process import open_warden
@@ -77,9 +77,10 @@ async def test_a_warden_whose_block_ends_leaves_nothing_and_does_not_mind_the_de
 
 async def test_a_peer_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("orrange_p2p.launch.devnet_process.STOP_S", 0.3)
-    process = await trio.lowlevel.open_process(STUBBORN)
+    process = await trio.lowlevel.open_process(STUBBORN, stdout=subprocess.PIPE)
     peer = PeerProcess(process, tmp_path / "log")
-    await trio.sleep(0.2)  # it has to set its trap
+    assert process.stdout is not None
+    assert await process.stdout.receive_some() == b"set\n"  # its trap
     with trio.fail_after(5):
         await peer.stop()
     assert peer.exit_code == -signal.SIGKILL
