@@ -353,6 +353,7 @@ def test_files_are_short() -> None:
 
 @pytest.mark.parametrize("rule", [floats, async_code, asserts, set_iterations])
 def test_the_core_is_exact_synchronous_and_ordered(rule: Rule) -> None:
+    """Spec: [TYPE-3]."""
     assert [finding for path in CORE for finding in _findings(path, rule)] == []
 
 

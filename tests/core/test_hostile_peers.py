@@ -111,7 +111,7 @@ def test_of_two_promises_shown_late_in_turn_one_is_countersigned() -> None:
 
 
 def test_a_promise_long_over_is_not_a_free_option() -> None:
-    """The owner cancelled meanwhile; the taker comes half a minute later with a backdated Offer."""
+    """The owner cancelled meanwhile; the taker comes half a minute later with a backdated Offer. Spec: [TICK-9]."""
     trap = Trap()
     world, maker, taker, third = trap.world, trap.maker, trap.taker, trap.world.peers[2]
     offer = trap.offer(trap.prepare())
@@ -483,7 +483,10 @@ def test_an_order_signed_but_never_told_before_a_crash_still_trades() -> None:
 @pytest.mark.parametrize("late", [0, 1])
 @pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2)])
 def test_two_that_take_each_other_for_the_taker_come_to_trade(pair: tuple[int, int], late: int) -> None:
-    """Both orders claim one epoch and one came late to the other side: each node's view names the other as taker."""
+    """Both orders claim one epoch and one came late to the other side: each node's view names the other as taker.
+
+    Spec: [TICK-6].
+    """
     world = World(3, seed=9)
     one, other = (world.peers[at] for at in pair)
     writer, reader = (one, other) if late else (other, one)

@@ -60,6 +60,7 @@ def quiesce(world: World) -> None:
 
 
 def test_two_crossing_orders_become_one_settled_ticket_on_the_equal_path() -> None:
+    """Spec: [TICK-3]."""
     world = World(3)
     ask = world.place(world.peers[0], Side.SELL, 100, 5)
     world.run_ms(2500)
@@ -137,6 +138,7 @@ def test_a_late_entry_is_reconciled_before_anyone_signs() -> None:
 
 
 def test_a_silent_maker_is_skipped_and_the_next_one_trades() -> None:
+    """Spec: [TICK-11]."""
     world = World(3, seed=5)
     silent, other, taker = world.peers
     world.place(silent, Side.SELL, 100, 5)

@@ -139,7 +139,7 @@ u64s = st.integers(0, U64_MAX)
 def test_the_ticket_of_a_piece_is_the_references(
     orders: tuple[bytes, bytes], figures: tuple[int, int, int, int, int], epoch: int, nonce: int
 ) -> None:
-    """[TICK-1], field by field, in the order of the wire."""
+    """[TICK-1], [TYPE-6], field by field, in the order of the wire."""
     clock = reference.Clock(constants=reference.PRESETS[RULES.preset.name], genesis_ms=GENESIS_MS)
     maker_order, taker_order = map(OrderId, orders)
     names = ("price_ticks", "maker_from", "maker_to", "taker_from", "taker_to")

@@ -122,6 +122,7 @@ def test_a_prepare_of_a_far_epoch_is_declined() -> None:
 
 
 def test_lots_under_a_ready_are_not_promised_twice() -> None:
+    """Spec: [TICK-7]."""
     bench = Bench()
     bench.ready()
     prepare = bench.take(Prepare)
@@ -135,6 +136,7 @@ def test_the_same_prepare_twice_gets_the_same_ready() -> None:
 
 
 def test_a_fallback_that_the_maker_has_not_seen_fail_is_declined() -> None:
+    """Spec: [TICK-5]."""
     bench = Bench()
     prepare = replace(bench.take(Prepare), is_fallback=True, window_digest=Digest(bytes(32)))
     assert declined(bench.say(bench.taker, bench.maker, prepare)) is DeclineReason.VIEW

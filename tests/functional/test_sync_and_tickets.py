@@ -77,6 +77,7 @@ async def connected(start: Running) -> tuple[Network, Network]:
 
 
 async def test_a_round_brings_every_missing_entry_over_many_pages(start: Running) -> None:
+    """Spec: [SYNC-2]."""
     one, other = (Side(network) for network in await connected(start))
     for entry in write_feed(Peer("a"), 140, items_each=60):
         other.feeds.add(entry)
@@ -89,6 +90,7 @@ async def test_a_round_brings_every_missing_entry_over_many_pages(start: Running
 
 
 async def test_two_branches_of_a_fork_are_found_by_comparing_heads(start: Running) -> None:
+    """Spec: [SYNC-3]."""
     one, other = (Side(network) for network in await connected(start))
     for mark, side in enumerate((one, other)):
         for entry in write_feed(Peer("a"), 2, mark=mark):
@@ -193,6 +195,7 @@ async def test_a_partner_that_promises_entries_and_has_none_ends_its_round(start
 
 @pytest.mark.parametrize("first", [b"\xff", encode_sync_message(Heads(request=1, market=MARKET, heads=()))])
 async def test_a_sync_client_that_does_not_say_hello_is_cut_off(start: Running, first: bytes) -> None:
+    """Spec: [SYNC-6]."""
     one, other = await connected(start)
     Side(other)
     async with await one.open_stream(other.peer_id, PROTOCOL, max_frame_bytes=256 * 1024) as stream:

@@ -31,6 +31,7 @@ def test_the_known_key_signs_as_rfc_8032_says() -> None:
 
 
 def test_the_peer_id_is_the_identity_multihash_that_libp2p_computes() -> None:
+    """Spec: [TYPE-5]."""
     from libp2p.crypto.ed25519 import create_new_key_pair
     from libp2p.peer.id import ID
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from orrange_p2p.core import codec, feed, feed_reader, frames, market_kernel, messages, types, window
-from orrange_p2p.core.presets import PRESETS
+from orrange_p2p.core.presets import PRESETS, MarketRules
 from protocol.reference import feeds, wire
 from protocol.reference import types as reference
 
 SPEC = Path(__file__).resolve().parents[2] / "protocol" / "spec"
 TYPES = (SPEC / "01-types.md").read_text("utf-8")
 KIB = 1024
+ADDRESS = types.Address(b"\x0a" * 20)
 COLUMNS = ["epoch_ms", "grace_ms", "t_ack_ms", "wait", "k", "w", "d", "l_fund"]
 COLUMNS += ["quorum", "degree", "presence_s", "dead_s"]
 OURS = {"d": "ticket_life_s", "l_fund": "fund_lag_s"}
@@ -114,3 +115,26 @@ def test_an_enumeration_is_its_row(row: str, kinds: type[IntEnum] | type[IntFlag
 def test_kinds_begin_as_their_row_does(row: str, kinds: type[IntEnum]) -> None:
     told = ENUMERATIONS[row]
     assert {kind.value: kind.name.lower().split("_")[0] for kind in kinds} == told
+
+
+@pytest.mark.parametrize("lot_size", [1, 10**15, types.U96_MAX])
+def test_amounts_are_exact(lot_size: int) -> None:
+    """Spec: [TYPE-1]; the largest figures that an order and a market can have, to the last unit."""
+    fields = {"base": ADDRESS, "quote": ADDRESS, "lot_size": lot_size, "tick_size": types.U96_MAX, "min_fill_lots": 1}
+    ours, theirs = types.Market(**fields), reference.Market(**fields)
+    most = types.U64_MAX
+    assert ours.base_amount(most) == reference.base_amount(theirs, most) == most * lot_size
+    assert ours.quote_amount(most, most) == reference.quote_amount(theirs, most, most) == most**2 * types.U96_MAX
+
+
+@pytest.mark.parametrize(
+    ("epoch", "starts_ms", "starts_s"), [(0, 1_999, 1), (1, 2_499, 2), (2, 2_999, 2), (3, 3_499, 3)]
+)
+def test_seconds_are_rounded_down(epoch: int, starts_ms: int, starts_s: int) -> None:
+    """Spec: [TYPE-2]."""
+    market = types.Market(base=ADDRESS, quote=ADDRESS, lot_size=1, tick_size=1, min_fill_lots=1)
+    rules = MarketRules(market=market, market_id=types.MarketId(bytes(32)), preset=PRESETS["dev"], genesis_ms=1_999)
+    clock = reference.Clock(constants=reference.PRESETS["dev"], genesis_ms=1_999)
+    assert rules.epoch_start_ms(epoch) == reference.epoch_start_ms(clock, epoch) == starts_ms
+    assert rules.epoch_start_s(epoch) == reference.epoch_start_s(clock, epoch) == starts_s
+    assert (rules.epoch_at(starts_ms), rules.epoch_at(starts_ms - 1)) == (epoch, max(0, epoch - 1))
