@@ -58,7 +58,7 @@ class Report:
     def is_good(self) -> bool:
         """Whether every node is there and agrees, everything settled and no value was made or lost."""
         agrees = self.books_equal and self.tickets_equal and not self.peers_gone
-        return agrees and self.value_conserved and self.unsettled == 0
+        return agrees and self.value_conserved and self.unsettled == 0 and self.settled == self.tickets
 
     def as_json(self) -> dict[str, object]:
         """Plain values, for `--json`."""
@@ -74,6 +74,7 @@ class Report:
                     (not self.tickets_equal, "the peers' tickets differ"),
                     (not self.value_conserved, "balances on the chain do not add up"),
                     (self.unsettled > 0, f"{self.unsettled} trades did not settle"),
+                    (self.settled > self.tickets, f"{self.settled - self.tickets} settled trades are nobody's ticket"),
                     (bool(self.peers_gone), f"peers {list(self.peers_gone)} did not answer at the end"),
                 )
                 if is_wrong
