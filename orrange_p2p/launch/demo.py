@@ -278,7 +278,13 @@ def _markets(nodes: Sequence[Node], rules: MarketRules) -> Iterator[MarketKernel
 
 
 async def wait_quiet(nodes: Sequence[Node], rules: MarketRules) -> None:
-    """Wait until nothing is under way anywhere and every node holds the same entries for a few epochs."""
+    """Wait until nothing is under way anywhere and every node holds the same entries for a few epochs.
+
+    The newest window is an epoch and a grace behind the clock, and a new owner's orders match only once the fund block
+    shows their funding, `fund_lag_s` later; so long, nothing being under way says nothing.
+    """
+    preset = rules.preset
+    lag = -(-(preset.epoch_ms + preset.grace_ms + 1000 * preset.fund_lag_s) // preset.epoch_ms)
     quiet_since: Epoch | None = None
     last_heads: tuple[Head, ...] | None = None
     while True:
@@ -288,7 +294,7 @@ async def wait_quiet(nodes: Sequence[Node], rules: MarketRules) -> None:
         epoch = min((market.windows.current.epoch for market in markets if market.windows.current), default=Epoch(0))
         if not is_quiet or markets[0].feeds.heads() != last_heads:
             quiet_since, last_heads = epoch, markets[0].feeds.heads()
-        elif quiet_since is not None and epoch >= quiet_since + QUIET_EPOCHS:
+        elif quiet_since is not None and epoch >= quiet_since + lag + QUIET_EPOCHS:
             return
         await trio.sleep(rules.preset.epoch_ms / 2000)
 

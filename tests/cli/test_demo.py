@@ -80,6 +80,13 @@ def test_a_demo_prints_one_json_line_and_its_stores_say_the_same(tmp_path: Path)
     assert all(report["book_digest"] in _newest_digests(tmp_path / "kept" / f"peer-{n}") for n in range(3))
 
 
+def test_two_orders_that_cross_trade_even_if_no_other_comes(tmp_path: Path) -> None:
+    flow = tmp_path / "flow.csv"
+    flow.write_text(HEADER + "0,submit,1,buy,23500,10000000\n10,submit,2,sell,23500,10000000\n")
+    report = orrange("demo", "--peers", "2", "--flow", flow, "--json", timeout_s=150).json()
+    assert (report["orders"], report["tickets"], report["settled"]) == (2, 1, 1)
+
+
 def _newest_digests(directory: Path) -> list[str]:
     """Digests of a store's last epochs; the report was made in one of them."""
     last = digest_store(directory).last_epoch
