@@ -26,17 +26,17 @@ def examples(*pairs: tuple[str, str]) -> str:
 
 
 def find_socket(data_dir: Path | None, socket: Path | None, config: Path | None) -> Path:
-    """The control socket of the node that the options name; the most exact one wins.
+    """The control socket of the node that the options name; a directory wins over the one that a configuration names.
 
     Raises:
         ConfigError: none names a node, or the configuration is wrong.
     """
     if socket is not None:
         return socket
+    if data_dir is not None:
+        return data_dir / "node.sock"
     if config is not None:
         from orrange_p2p.config import load_node_config
 
         return load_node_config(config).socket_path
-    if data_dir is not None:
-        return data_dir / "node.sock"
     raise ConfigError("expected --data-dir, --socket or --config to name a running node, was none of them")
