@@ -225,5 +225,7 @@ def load_node_config(path: Path, overrides: dict[str, Any] | None = None) -> Nod
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "value_error":
+        return f"{where or 'settings'}: {fault['ctx']['error']}"  # ours, and says already what was given
     given = "nothing" if fault["type"] == "missing" else repr(fault["input"])
     return f"{where or 'settings'}: {fault['msg']}, was {given}"
