@@ -113,6 +113,7 @@ class Node:
             on_round=self._on_round,
         )
         self._settler = Settler(parts.lane, parts.deployment.settlement)
+        self._follower: Follower | None = None
         self._nursery: trio.Nursery | None = None
         self._stepped = trio.Condition()
 
@@ -189,7 +190,7 @@ class Node:
 
     async def _follow_chain(self) -> None:
         last = self.kernel.ledger.last_block
-        follower = Follower(
+        self._follower = follower = Follower(
             self._parts.backend,
             self._parts.deployment,
             start_block=last.number + 1 if last is not None else None,
@@ -379,6 +380,11 @@ class Node:
     def connected_peers(self) -> tuple[PeerId, ...]:
         """Peers with a live connection."""
         return self._parts.network.connected_peers()
+
+    def chain_doubt(self) -> str | None:
+        """Why no new block can be read now; None if the chain answers."""
+        doubt = self._follower.statistics()["doubt"] if self._follower is not None else ""
+        return str(doubt) or None
 
     def gossip_drops(self) -> int:
         """Honest gossip messages lost here so far."""

@@ -115,6 +115,7 @@ def node_status(
         "peers": str(len(answer["peers"])),
         "block": "none yet" if answer["block"] is None else str(answer["block"]),
         "signs": "yes" if answer["why_not_signing"] is None else f"no: {answer['why_not_signing']}",
+        "chain": "answers" if answer["chain_doubt"] is None else f"nothing settles: {answer['chain_doubt']}",
         "gossip dropped": f"{answer['gossip_drops']} messages",
     }
     for market, pending in answer["pending"].items():

@@ -190,6 +190,7 @@ class _Owner:
             "peers": [peer_text(peer) for peer in node.connected_peers()],
             "block": last.number if last is not None else None,
             "why_not_signing": node.kernel.why_not_sign(),
+            "chain_doubt": node.chain_doubt(),
             "counters": node.statistics(),
             "gossip_drops": node.gossip_drops(),
             "pending": {
