@@ -164,6 +164,12 @@ def test_reading_again_starts_again(tmp_path: Path) -> None:
     assert (reader.rows, reader.skipped) == (2, 1)
 
 
+def test_a_byte_order_mark_as_spreadsheets_write_it_is_read_over(tmp_path: Path) -> None:
+    path = tmp_path / "flow.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{','.join(COLUMNS)}\n0,cancel,1,buy,1,1\n".encode())
+    assert len(list(FlowReader(path, tick_cents=1, lot_satoshi=1))) == 1
+
+
 def test_gzipped_and_windows_line_ends_read_the_same(tmp_path: Path) -> None:
     plain = _write(tmp_path, GOOD, "9,cancel,1,buy,23647,0")
     packed = tmp_path / "flow.csv.gz"
