@@ -83,4 +83,5 @@ def trades_command(
         for trade in answer["trades"]
     ]
     columns = (">epoch", f">price {units.quote}", f">quantity {units.base}", "ticket", "", "settled")
-    console().print(rows_table(columns, rows, title=f"{units.name}: the newest {len(rows)} trades"))
+    title = "the newest trade" if len(rows) == 1 else f"the newest {len(rows)} trades"
+    console().print(rows_table(columns, rows, title=f"{units.name}: {title}"))

@@ -80,10 +80,15 @@ class Report:
                 if is_wrong
             ]
             return "Something is wrong: " + ", ".join(faults) + "."
+        orders, trades = _counted(self.orders, "order"), _counted(self.tickets, "trade")
         return (
-            f"{self.peers} peers agreed on one book: {self.orders} orders became {self.tickets} trades, all settled on "
-            f"the chain, no value made or lost ({self.duration_s} s)."
+            f"{self.peers} peers agreed on one book: {orders} became {trades}, all settled on the chain, no value made "
+            f"or lost ({self.duration_s} s)."
         )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 class Measurements:
