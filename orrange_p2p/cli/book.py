@@ -43,6 +43,8 @@ def book_command(
     columns = (">orders", f">{units.base}", ">bid", ">ask", f">{units.base}", ">orders")
     title = f"{units.name} in {units.quote}, epoch {answer['epoch']}, book {answer['digest'][:10]}"
     console().print(rows_table(columns, rows, title=title))
+    if answer["bids"] and answer["asks"] and answer["bids"][0]["price_ticks"] >= answer["asks"][0]["price_ticks"]:
+        typer.echo("Bids at or above asks: one owner's orders never trade with each other; others soon do.")
 
 
 def _level(units: MarketUnits, level: dict[str, int] | None) -> tuple[str, str, str]:
