@@ -77,6 +77,7 @@ def place_order(
     typer.echo(
         f"placed {answer['order_id']}: {side.lower()} {units.quantity(quantity_lots)} {units.base} at "
         f"{units.price(price_ticks)} {units.quote}, {tif.upper()}"
+        + (f", until {datetime.fromtimestamp(expiry_s, UTC):%Y-%m-%dT%H:%M:%SZ}" if expiry_s else "")
     )
 
 

@@ -73,7 +73,7 @@ def test_an_order_is_placed_shown_in_the_book_and_cancelled_by_its_short_id(net:
     placed = orrange("order", "place", "buy", "90.01", "0.125", "--expiry", "10m", "--data-dir", net.peer(1))
     assert placed.code == 0
     order_id = placed.out.split()[1].rstrip(":")
-    assert placed.out == f"placed {order_id}: buy 0.125 BTC at 90.01 USD, GTC\n"
+    assert placed.out.startswith(f"placed {order_id}: buy 0.125 BTC at 90.01 USD, GTC, until 20")
     assert _live(net, 1)[order_id]["quantity_lots"] == 125
 
     def both_books() -> bool:
