@@ -42,7 +42,7 @@ def prepare_store(store: Store, network: NetworkConfig, owner: Address) -> None:
     """Write down in a store which network and owner it serves, once.
 
     Raises:
-        StoreError: it serves another owner.
+        StoreError: it serves another owner, or has a market that the configuration lacks.
     """
     known = store.mark(OWNER_MARK)
     if known is not None and known != owner:
@@ -50,8 +50,23 @@ def prepare_store(store: Store, network: NetworkConfig, owner: Address) -> None:
             f"expected the store of owner 0x{owner.hex()}, was of 0x{known.hex()}: use another data directory, or the "
             "owner it was made for"
         )
+    described = store.mark(NETWORK_MARK)
+    if described is not None:
+        _check_markets(NetworkConfig.from_json(described), network)
     marks = (Mark(name=NETWORK_MARK, value=network.to_json()), Mark(name=OWNER_MARK, value=owner))
     store.commit(StoreBatch(marks=marks))
+
+
+def _check_markets(stored: NetworkConfig, configured: NetworkConfig) -> None:
+    """A market that this node has traded in may not vanish or change its units behind its open orders."""
+    known = [config.market() for config in configured.markets]
+    for config in stored.markets:
+        if config.market() not in known:
+            raise StoreError(
+                f"expected market {config.name} with lot_size {config.lot_size} and tick_size {config.tick_size}, as "
+                "the store has it, was missing or different in the configuration: restore it there, or use another "
+                "data directory"
+            )
 
 
 def node_keys(store: Store, make: Callable[[str], bytes] | None = None) -> NodeKeys:
