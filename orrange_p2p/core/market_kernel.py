@@ -21,7 +21,7 @@ from orrange_p2p.core.events import (
 from orrange_p2p.core.feed import HoldRecord, Outcome
 from orrange_p2p.core.feed_reader import read_hold
 from orrange_p2p.core.feeds import Feeds
-from orrange_p2p.core.ledger import Ledger
+from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.maker import Maker
 from orrange_p2p.core.messages import (
     DeclineFrame,
@@ -385,7 +385,7 @@ class MarketKernel:
         due = self.windows.due(now_ms)
         block = self.windows.fund_block(due) if due is not None else None
         if due is not None and block is not None:
-            actions.extend(self._open_window(due, now_ms, may_sign=may_sign))
+            actions.extend(self._open_window(due, block, now_ms, may_sign=may_sign))
         actions.extend(self.taker.on_tick(epoch, now_ms))
         self.maker.on_tick(now_ms)
         actions.extend(self.settling.on_tick(now_ms))
@@ -403,10 +403,7 @@ class MarketKernel:
                     actions.extend(self.maker.on_offer(verified, hold.entry_epoch, now_ms, exchange=None, peer=None))
         return actions
 
-    def _open_window(self, epoch: Epoch, now_ms: int, *, may_sign: bool) -> list[Action]:
-        block = self.windows.fund_block(epoch)
-        if block is None:
-            return []
+    def _open_window(self, epoch: Epoch, block: BlockRef, now_ms: int, *, may_sign: bool) -> list[Action]:
         window = self.windows.open(epoch, block)
         actions: list[Action] = [
             PersistWindow(market=self.rules.market_id, epoch=epoch, block_number=block.number),
