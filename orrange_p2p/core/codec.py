@@ -1,14 +1,27 @@
-"""Feed entries and batches to bytes and back, strictly.
+"""Feed entries and their items to bytes and back, strictly.
 
 Spec: protocol/spec/01-types.md "Wire forms", "Limits"; protocol/orrange.cddl.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from orrange_p2p.core import cbor
 from orrange_p2p.core.cbor import Fields
 from orrange_p2p.core.hashing import keccak256
-from orrange_p2p.core.messages import Cancel, Delegation, Entry, EntryHeader, Item, Offer, OrderItem, TicketItem
+from orrange_p2p.core.messages import (
+    Cancel,
+    Checkpoint,
+    DeclineItem,
+    DeclineReason,
+    Delegation,
+    Entry,
+    EntryHeader,
+    Item,
+    Offer,
+    OrderItem,
+    TicketItem,
+)
 from orrange_p2p.core.types import (
     U8_MAX,
     U32_MAX,
@@ -24,6 +37,7 @@ from orrange_p2p.core.types import (
     Signature,
     SignedOrder,
     Ticket,
+    TicketDigest,
     TicketKind,
     TimeInForce,
 )
@@ -32,12 +46,10 @@ from orrange_p2p.errors import LocalProtocolError, RemoteProtocolError
 MAX_ENTRY_BYTES = 16 * 1024
 MAX_ORDER_ITEM_BYTES = 1024
 MAX_ITEMS = 64
-MAX_BATCH_BYTES = 64 * 1024
-MAX_BATCH_ENTRIES = 64
-BATCH_VERSION = 1
 _MAX_LIST = 8
 _MAX_SIDE, _MAX_KIND, _MAX_TIF, _MAX_TICKET_KIND = max(Side), max(OrderKind), max(TimeInForce), max(TicketKind)
-_TAG_DELEGATION, _TAG_ORDER, _TAG_CANCEL, _TAG_OFFER, _TAG_TICKET = 1, 2, 3, 4, 5
+_MAX_LISTED = MAX_ENTRY_BYTES // 34  # digests that an entry has room for
+_TAG_DELEGATION, _TAG_ORDER, _TAG_CANCEL, _TAG_OFFER, _TAG_TICKET, _TAG_DECLINE, _TAG_CHECKPOINT = 1, 2, 3, 4, 5, 6, 7
 
 
 def compute_items_root(item_bytes: Sequence[bytes]) -> Digest:
@@ -45,7 +57,8 @@ def compute_items_root(item_bytes: Sequence[bytes]) -> Digest:
     return keccak256(b"".join(keccak256(item) for item in item_bytes))
 
 
-def _order_list(order: Order) -> list[object]:
+def order_list(order: Order) -> list[object]:
+    """The Order array of an order."""
     return [
         order.market,
         order.owner,
@@ -65,7 +78,8 @@ def _order_list(order: Order) -> list[object]:
     ]
 
 
-def _order_from(fields: Fields) -> Order:
+def order_from(fields: Fields) -> Order:
+    """Read an Order array to its end."""
     order = Order(
         market=MarketId(fields.fixed("market", 32)),
         owner=Address(fields.fixed("owner", 20)),
@@ -137,7 +151,7 @@ def ticket_from(fields: Fields) -> Ticket:
 def encode_item(item: Item) -> bytes:
     """Encode one item of a feed entry."""
     if isinstance(item, OrderItem):
-        return cbor.encode([_TAG_ORDER, _order_list(item.signed.order), item.signed.signature])
+        return cbor.encode([_TAG_ORDER, order_list(item.signed.order), item.signed.signature])
     if isinstance(item, Cancel):
         return cbor.encode([_TAG_CANCEL, item.order_id])
     if isinstance(item, Offer):
@@ -146,6 +160,11 @@ def encode_item(item: Item) -> bytes:
         )
     if isinstance(item, TicketItem):
         return cbor.encode([_TAG_TICKET, ticket_list(item.ticket), item.taker_signature, item.maker_signature])
+    if isinstance(item, DeclineItem):
+        return cbor.encode([_TAG_DECLINE, item.maker_order, item.taker_order, item.epoch, int(item.reason)])
+    if isinstance(item, Checkpoint):
+        lists = [list(item.live_orders), list(item.own_offers), list(item.own_tickets)]
+        return cbor.encode([_TAG_CHECKPOINT, item.next_nonce, *lists])
     return cbor.encode(
         [
             _TAG_DELEGATION,
@@ -163,38 +182,14 @@ def decode_item(encoded: bytes) -> Item:
     """Decode one item.
 
     Raises:
-        RemoteProtocolError: not an item of this version; the sender is to blame.
+        RemoteProtocolError: not an item; the sender is to blame.
     """
     fields = Fields(cbor.decode(encoded), "item")
-    tag = fields.uint("tag")
-    if tag == _TAG_ORDER:
-        return _order_item_from(fields, len(encoded))
-    if tag == _TAG_CANCEL:
-        item: Item = Cancel(order_id=OrderId(fields.fixed("order_id", 32)))
-    elif tag == _TAG_OFFER:
-        item = Offer(
-            ticket=ticket_from(Fields(fields.array("ticket", most=U8_MAX), "ticket")),
-            taker_signature=_signature(fields, "taker_signature"),
-            ready_epoch=Epoch(fields.uint("ready_epoch")),
-            ready_signature=_signature(fields, "ready_signature"),
-        )
-    elif tag == _TAG_TICKET:
-        item = TicketItem(
-            ticket=ticket_from(Fields(fields.array("ticket", most=U8_MAX), "ticket")),
-            taker_signature=_signature(fields, "taker_signature"),
-            maker_signature=_signature(fields, "maker_signature"),
-        )
-    elif tag == _TAG_DELEGATION:
-        item = Delegation(
-            owner=Address(fields.fixed("owner", 20)),
-            session=Address(fields.fixed("session", 20)),
-            peer_id=PeerId(fields.fixed("peer_id", 38)),
-            encryption_key=fields.fixed("encryption_key", 32),
-            session_signature=_signature(fields, "session_signature"),
-            peer_signature=fields.fixed("peer_signature", 64),
-        )
-    else:
-        raise RemoteProtocolError("CBOR-4", f"item.tag: expected 1 to 5 in this version, was {tag}")
+    tag = fields.uint("tag", least=_TAG_DELEGATION, most=_TAG_CHECKPOINT)
+    if tag == _TAG_ORDER and len(encoded) > MAX_ORDER_ITEM_BYTES:
+        message = f"order item: expected at most {MAX_ORDER_ITEM_BYTES} bytes, was {len(encoded)}"
+        raise RemoteProtocolError("TYPE-4", message)
+    item = _ITEM_READERS[tag](fields)
     fields.end()
     return item
 
@@ -203,13 +198,104 @@ def _signature(fields: Fields, name: str) -> Signature:
     return Signature(fields.fixed(name, 65))
 
 
-def _order_item_from(fields: Fields, length: int) -> OrderItem:
-    if length > MAX_ORDER_ITEM_BYTES:
-        raise RemoteProtocolError("TYPE-4", f"order item: expected at most {MAX_ORDER_ITEM_BYTES} bytes, was {length}")
-    order = _order_from(Fields(fields.array("order", most=U8_MAX), "order"))
-    item = OrderItem(signed=SignedOrder(order=order, signature=_signature(fields, "signature")))
-    fields.end()
-    return item
+def _delegation_from(fields: Fields) -> Item:
+    return Delegation(
+        owner=Address(fields.fixed("owner", 20)),
+        session=Address(fields.fixed("session", 20)),
+        peer_id=PeerId(fields.fixed("peer_id", 38)),
+        encryption_key=fields.fixed("encryption_key", 32),
+        session_signature=_signature(fields, "session_signature"),
+        peer_signature=fields.fixed("peer_signature", 64),
+    )
+
+
+def _order_item_from(fields: Fields) -> Item:
+    order = order_from(Fields(fields.array("order", most=U8_MAX), "order"))
+    return OrderItem(signed=SignedOrder(order=order, signature=_signature(fields, "signature")))
+
+
+def _cancel_from(fields: Fields) -> Item:
+    return Cancel(order_id=OrderId(fields.fixed("order_id", 32)))
+
+
+def _offer_from(fields: Fields) -> Item:
+    return Offer(
+        ticket=ticket_from(Fields(fields.array("ticket", most=U8_MAX), "ticket")),
+        taker_signature=_signature(fields, "taker_signature"),
+        ready_epoch=Epoch(fields.uint("ready_epoch")),
+        ready_signature=_signature(fields, "ready_signature"),
+    )
+
+
+def _ticket_item_from(fields: Fields) -> Item:
+    return TicketItem(
+        ticket=ticket_from(Fields(fields.array("ticket", most=U8_MAX), "ticket")),
+        taker_signature=_signature(fields, "taker_signature"),
+        maker_signature=_signature(fields, "maker_signature"),
+    )
+
+
+def _decline_from(fields: Fields) -> Item:
+    return DeclineItem(
+        maker_order=OrderId(fields.fixed("maker_order", 32)),
+        taker_order=OrderId(fields.fixed("taker_order", 32)),
+        epoch=Epoch(fields.uint("epoch")),
+        reason=DeclineReason(fields.uint("reason", least=min(DeclineReason), most=max(DeclineReason))),
+    )
+
+
+def _checkpoint_from(fields: Fields) -> Item:
+    def digests(name: str) -> tuple[bytes, ...]:
+        found = fields.flat(name, lambda one: one.fixed("digest", 32), most=_MAX_LISTED)
+        if any(low >= high for low, high in pairwise(found)):
+            raise RemoteProtocolError("CBOR-5", f"checkpoint.{name}: expected ascending order without duplicates")
+        return found
+
+    return Checkpoint(
+        next_nonce=fields.uint("next_nonce"),
+        live_orders=tuple(map(OrderId, digests("live_orders"))),
+        own_offers=tuple(map(TicketDigest, digests("own_offers"))),
+        own_tickets=tuple(map(TicketDigest, digests("own_tickets"))),
+    )
+
+
+_ITEM_READERS = {
+    _TAG_DELEGATION: _delegation_from,
+    _TAG_ORDER: _order_item_from,
+    _TAG_CANCEL: _cancel_from,
+    _TAG_OFFER: _offer_from,
+    _TAG_TICKET: _ticket_item_from,
+    _TAG_DECLINE: _decline_from,
+    _TAG_CHECKPOINT: _checkpoint_from,
+}
+
+
+def entry_head(header: EntryHeader, signature: Signature) -> list[object]:
+    """The signed fields of an entry with their signature: all of it but its items."""
+    return [
+        header.session,
+        header.owner,
+        header.market,
+        header.seq,
+        header.prev_hash,
+        header.epoch,
+        header.items_root,
+        signature,
+    ]
+
+
+def entry_head_from(fields: Fields) -> tuple[EntryHeader, Signature]:
+    """Read what `entry_head` wrote, not to the array's end."""
+    header = EntryHeader(
+        session=Address(fields.fixed("session", 20)),
+        owner=Address(fields.fixed("owner", 20)),
+        market=MarketId(fields.fixed("market", 32)),
+        seq=fields.uint("seq"),
+        prev_hash=Digest(fields.fixed("prev_hash", 32)),
+        epoch=Epoch(fields.uint("epoch")),
+        items_root=Digest(fields.fixed("items_root", 32)),
+    )
+    return header, _signature(fields, "signature")
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -220,20 +306,7 @@ def encode_entry(entry: Entry) -> bytes:
     """
     if not 1 <= len(entry.item_bytes) <= MAX_ITEMS:
         raise LocalProtocolError("FEED-1", f"expected 1 to {MAX_ITEMS} items, was {len(entry.item_bytes)}")
-    header = entry.header
-    encoded = cbor.encode(
-        [
-            header.session,
-            header.owner,
-            header.market,
-            header.seq,
-            header.prev_hash,
-            header.epoch,
-            header.items_root,
-            entry.signature,
-            list(entry.item_bytes),
-        ]
-    )
+    encoded = cbor.encode([*entry_head(entry.header, entry.signature), list(entry.item_bytes)])
     if len(encoded) > MAX_ENTRY_BYTES:
         raise LocalProtocolError("FEED-1", f"expected an entry of at most {MAX_ENTRY_BYTES} bytes, was {len(encoded)}")
     return encoded
@@ -248,56 +321,11 @@ def decode_entry(encoded: bytes) -> Entry:
     if len(encoded) > MAX_ENTRY_BYTES:
         raise RemoteProtocolError("FEED-1", f"expected an entry of at most {MAX_ENTRY_BYTES} bytes, was {len(encoded)}")
     fields = Fields(cbor.decode(encoded), "entry", length=9)
-    session = Address(fields.fixed("session", 20))
-    owner = Address(fields.fixed("owner", 20))
-    market = MarketId(fields.fixed("market", 32))
-    seq = fields.uint("seq")
-    prev_hash = Digest(fields.fixed("prev_hash", 32))
-    epoch = Epoch(fields.uint("epoch"))
-    items_root = Digest(fields.fixed("items_root", 32))
-    signature = _signature(fields, "signature")
+    header, signature = entry_head_from(fields)
     parts = fields.array("items", most=MAX_ITEMS, least=1)
     item_reader = Fields(parts, "entry.items")
     item_bytes = tuple(item_reader.bounded("item", most=MAX_ENTRY_BYTES) for _ in parts)
-    if compute_items_root(item_bytes) != items_root:
+    if compute_items_root(item_bytes) != header.items_root:
         raise RemoteProtocolError("TYPE-4", "entry.items_root: expected the root of its items")
-    header = EntryHeader(
-        session=session,
-        owner=owner,
-        market=market,
-        seq=seq,
-        prev_hash=prev_hash,
-        epoch=epoch,
-        items_root=items_root,
-    )
     items = tuple(decode_item(item) for item in item_bytes)
     return Entry(header=header, signature=signature, item_bytes=item_bytes, items=items)
-
-
-def encode_batch(entries: Sequence[bytes]) -> bytes:
-    """Encode entries into one gossip message.
-
-    Raises:
-        LocalProtocolError: no entry, more than 64, or more than 64 KiB in all.
-    """
-    if not 1 <= len(entries) <= MAX_BATCH_ENTRIES:
-        raise LocalProtocolError("NET-1", f"expected 1 to {MAX_BATCH_ENTRIES} entries, was {len(entries)}")
-    encoded = cbor.encode([BATCH_VERSION, list(entries)])
-    if len(encoded) > MAX_BATCH_BYTES:
-        raise LocalProtocolError("NET-1", f"expected a batch of at most {MAX_BATCH_BYTES} bytes, was {len(encoded)}")
-    return encoded
-
-
-def decode_batch(encoded: bytes) -> tuple[bytes, ...]:
-    """Split one gossip message into its encoded entries, still undecoded.
-
-    Raises:
-        RemoteProtocolError: not a batch of this version; the sender is to blame.
-    """
-    if len(encoded) > MAX_BATCH_BYTES:
-        raise RemoteProtocolError("NET-1", f"expected a batch of at most {MAX_BATCH_BYTES} bytes, was {len(encoded)}")
-    fields = Fields(cbor.decode(encoded), "batch", length=2)
-    fields.uint("version", least=BATCH_VERSION, most=BATCH_VERSION)
-    parts = fields.array("entries", most=MAX_BATCH_ENTRIES, least=1)
-    reader = Fields(parts, "batch.entries")
-    return tuple(reader.bounded("entry", most=MAX_ENTRY_BYTES) for _ in parts)

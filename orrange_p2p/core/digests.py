@@ -38,6 +38,7 @@ TYPE_STRINGS = {
     ),
     "Ready": "Ready(bytes32 ticket,uint64 epoch)",
     "Delegation": "Delegation(address owner,address session,bytes peerId,bytes32 encryptionKey)",
+    "Presence": "Presence(address session,uint64 epoch,bytes32 contentRoot)",
 }
 _TYPE_HASHES = {name: keccak256(text.encode("ascii")) for name, text in TYPE_STRINGS.items()}
 _NAME_HASH = keccak256(b"Orrange")
@@ -145,3 +146,7 @@ class Digests:
         """What the session key and the peer key sign to be joined."""
         words = _padded(owner) + _padded(session) + keccak256(peer_id) + encryption_key
         return self._digest("Delegation", words)
+
+    def presence(self, session: Address, epoch: int, content_root: Digest) -> Digest:
+        """What a session signs to say that it is alive. Spec: [TYPE-7]."""
+        return self._digest("Presence", _padded(session) + _word(epoch) + content_root)

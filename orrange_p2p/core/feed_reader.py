@@ -4,7 +4,7 @@ Spec: protocol/spec/02-feeds.md [FEED-2..4], 03-orders.md [ORD-1..5, HOLD-1..3].
 """
 
 from orrange_p2p.core.feed import NEVER, Feed, HoldRecord, OrderRecord
-from orrange_p2p.core.messages import Offer
+from orrange_p2p.core.messages import Cancel, Offer
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import (
     ZERO_DIGEST,
@@ -100,7 +100,7 @@ class FeedReader:
                 if hold is not None and own_order is not None:
                     feed.holds.append(hold)
                     holds.append(hold)
-            elif not isinstance(item, VerifiedDelegation):
+            elif isinstance(item, Cancel):
                 cancelled = feed.orders.get(item.order_id)
                 if cancelled is not None and cancelled.cancelled_from == NEVER:
                     cancelled.cancelled_from = header.epoch

@@ -49,6 +49,7 @@ MAX_TICKET_FRAME_BYTES = 16 * 1024
 MAX_SYNC_FRAME_BYTES = 256 * 1024
 MAX_SKIPS = 64
 MAX_LATE = 256
+MAX_ABSENT = 128
 _MAX_MARKETS = 256
 _MAX_HEADS = 4096
 _MAX_RUN = 4096
@@ -69,6 +70,12 @@ def _late_from(fields: Fields) -> LateOrders:
     return late
 
 
+def _absent_from(fields: Fields) -> tuple[Address, ...]:
+    absent = fields.flat("absent", lambda one: Address(one.fixed("session", 20)), most=MAX_ABSENT)
+    _check_ascending(list(absent), "absent")
+    return absent
+
+
 def _check_ascending(keys: list[OrderId] | list[Address] | list[MarketId], name: str) -> None:
     if any(low >= high for low, high in pairwise(keys)):
         raise RemoteProtocolError("CBOR-5", f"{name}: expected ascending order without duplicates")
@@ -86,10 +93,12 @@ def encode_ticket_message(message: TicketMessage) -> bytes:
                 list(message.skips),
                 message.is_fallback,
                 _late_list(message.late),
+                list(message.absent),
             ]
         )
     if isinstance(message, View):
-        return cbor.encode([2, message.exchange, message.window_digest, _late_list(message.late)])
+        late, absent = _late_list(message.late), list(message.absent)
+        return cbor.encode([2, message.exchange, message.window_digest, late, absent])
     if isinstance(message, Ready):
         return cbor.encode([3, message.exchange, message.ticket_digest, message.ready_epoch, message.ready_signature])
     if isinstance(message, OfferFrame):
@@ -112,7 +121,8 @@ def decode_ticket_message(encoded: bytes) -> TicketMessage:
         message: TicketMessage = _prepare_from(fields, exchange)
     elif kind == 2:
         window_digest = Digest(fields.fixed("window_digest", 32))
-        message = View(exchange=exchange, window_digest=window_digest, late=_late_from(fields))
+        late = _late_from(fields)
+        message = View(exchange=exchange, window_digest=window_digest, late=late, absent=_absent_from(fields))
     elif kind == 3:
         message = Ready(
             exchange=exchange,
@@ -150,6 +160,7 @@ def _prepare_from(fields: Fields, exchange: int) -> Prepare:
         skips=skips,
         is_fallback=is_fallback,
         late=_late_from(fields),
+        absent=_absent_from(fields),
     )
 
 

@@ -65,7 +65,38 @@ class TicketItem:
     maker_signature: Signature
 
 
-Item = Delegation | OrderItem | Cancel | Offer | TicketItem
+class DeclineReason(IntEnum):
+    """Why a maker does not answer Ready, or does not countersign an Offer."""
+
+    VIEW = 1
+    BUSY = 2
+    NOT_READY = 3
+    UNKNOWN = 4
+    LIMITS = 5
+    LATE = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclineItem:
+    """In the maker's feed: the Offer of this pair and ticket epoch gets no Ticket. Spec: [TICK-17]."""
+
+    maker_order: OrderId
+    taker_order: OrderId
+    epoch: Epoch
+    reason: DeclineReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a feed alone implies where this stands; each list ascending. Spec: [FEED-13]."""
+
+    next_nonce: int
+    live_orders: tuple[OrderId, ...]
+    own_offers: tuple[TicketDigest, ...]
+    own_tickets: tuple[TicketDigest, ...]
+
+
+Item = Delegation | OrderItem | Cancel | Offer | TicketItem | DeclineItem | Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +122,6 @@ class Entry:
     items: tuple[Item, ...]
 
 
-class DeclineReason(IntEnum):
-    """Why a maker does not answer Ready."""
-
-    VIEW = 1
-    BUSY = 2
-    NOT_READY = 3
-    UNKNOWN = 4
-    LIMITS = 5
-
-
 LateOrders = tuple[tuple[OrderId, Epoch], ...]
 
 
@@ -114,6 +135,7 @@ class Prepare:
     skips: tuple[Address, ...] = ()
     is_fallback: bool = False
     late: LateOrders = ()
+    absent: tuple[Address, ...] = ()
 
 
 NO_EXCHANGE = 0  # of a View that answers no Prepare
@@ -121,11 +143,12 @@ NO_EXCHANGE = 0  # of a View that answers no Prepare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Maker to taker: my window differs; these are the orders that came late to me."""
+    """Maker to taker: my window differs; these orders came late to me, these sessions I take for absent."""
 
     exchange: int
     window_digest: Digest
     late: LateOrders
+    absent: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

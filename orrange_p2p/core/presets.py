@@ -3,14 +3,19 @@
 Spec: protocol/spec/01-types.md "Constants", [CONST-1], [TYPE-2].
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from orrange_p2p.core.types import Epoch, Market, MarketId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """One row of the constants table. Milliseconds and seconds as the names say; wait, k and w in epochs."""
+    """One row of the constants table. Milliseconds and seconds as the names say; wait, k and w in epochs.
+
+    `bond_multiple` is 0 where no bonds are needed.
+    """
 
     name: str
     epoch_ms: int
@@ -25,35 +30,17 @@ class Preset:
     degree: int
     presence_s: int
     dead_s: int
+    period_s: int
+    beacon_lag_s: int
+    bond_multiple: int
 
 
-def _preset(name: str, *row: int) -> Preset:
-    epoch_ms, grace_ms, t_ack_ms, wait, k, w, ticket_life_s, fund_lag_s, quorum, degree, presence_s, dead_s = row
-    return Preset(
-        name=name,
-        epoch_ms=epoch_ms,
-        grace_ms=grace_ms,
-        t_ack_ms=t_ack_ms,
-        wait=wait,
-        k=k,
-        w=w,
-        ticket_life_s=ticket_life_s,
-        fund_lag_s=fund_lag_s,
-        quorum=quorum,
-        degree=degree,
-        presence_s=presence_s,
-        dead_s=dead_s,
-    )
-
-
+_RENAMED = {"d": "ticket_life_s", "l_fund": "fund_lag_s"}
+# The one table, protocol/presets.json; the package carries it under this name. Read once, when this module is.
+_TABLE = json.loads(Path(__file__).with_name("presets.json").read_text(encoding="utf-8"))
 PRESETS = {
-    preset.name: preset
-    for preset in (
-        _preset("minimal", 50, 50, 200, 8, 20, 16, 20, 1, 1, 4, 1, 4),
-        _preset("demo", 1000, 500, 1500, 3, 8, 12, 60, 2, 1, 4, 5, 20),
-        _preset("dev", 500, 400, 1000, 4, 10, 12, 60, 2, 1, 6, 5, 20),
-        _preset("main", 250, 350, 1000, 4, 20, 16, 60, 36, 3, 8, 20, 60),
-    )
+    name: Preset(name=name, **{_RENAMED.get(column, column): value for column, value in row.items()})
+    for name, row in _TABLE.items()
 }
 
 
@@ -65,6 +52,7 @@ class MarketRules:
     market_id: MarketId
     preset: Preset
     genesis_ms: int
+    quote_per_bond: int = 1  # quote units that one micro-unit of a bond stands for, [FUND-6]
 
     def epoch_at(self, now_ms: int) -> Epoch:
         """The epoch that `now_ms` falls into; 0 before genesis."""
@@ -82,6 +70,15 @@ class MarketRules:
         """When the window of `epoch` opens: its close plus grace."""
         return self.epoch_start_ms(epoch + 1) + self.preset.grace_ms
 
-    def ticket_deadline_s(self, epoch: int) -> int:
-        """Until when a ticket of this window may settle. Spec: [TICK-1]."""
-        return self.epoch_start_s(epoch) + self.preset.ticket_life_s
+    def ticket_deadline_s(self, epoch: int, *, is_leg: bool = False) -> int:
+        """Until when a ticket of this window may settle; a leg of a group half as long. Spec: [TICK-1]."""
+        life_s = self.preset.ticket_life_s // 2 if is_leg else self.preset.ticket_life_s
+        return self.epoch_start_s(epoch) + life_s
+
+    def period(self, epoch: int) -> int:
+        """The reputation period that an epoch falls into. Spec: [MATCH-12]."""
+        return epoch * self.preset.epoch_ms // (self.preset.period_s * 1000)
+
+    def anchor_limit_s(self, period: int) -> int:
+        """The latest block time that a period's anchor may have. Spec: [MATCH-12]."""
+        return self.genesis_ms // 1000 + period * self.preset.period_s - self.preset.beacon_lag_s

@@ -12,7 +12,17 @@ from nacl.signing import VerifyKey
 from orrange_p2p.core.codec import decode_entry
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.hashing import recover_address
-from orrange_p2p.core.messages import Cancel, Delegation, Entry, Item, Offer, OrderItem, TicketItem
+from orrange_p2p.core.messages import (
+    Cancel,
+    Checkpoint,
+    DeclineItem,
+    Delegation,
+    Entry,
+    Item,
+    Offer,
+    OrderItem,
+    TicketItem,
+)
 from orrange_p2p.core.types import Address, Digest, EntryHash, OrderId, PeerId, TicketDigest
 from orrange_p2p.errors import RemoteProtocolError
 
@@ -56,7 +66,7 @@ class VerifiedTicket:
     maker_signer: Address | None
 
 
-VerifiedItem = VerifiedDelegation | VerifiedOrder | VerifiedOffer | VerifiedTicket | Cancel
+VerifiedItem = VerifiedDelegation | VerifiedOrder | VerifiedOffer | VerifiedTicket | Cancel | DeclineItem | Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ Spec: protocol/spec/01-types.md [NET-1], 02-feeds.md [FEED-1].
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from orrange_p2p.core.codec import decode_batch, encode_batch
 from orrange_p2p.core.digests import Digests
+from orrange_p2p.core.gossip_codec import decode_gossip, encode_gossip
 from orrange_p2p.core.hashing import keccak256
+from orrange_p2p.core.peer_messages import Entries
 from orrange_p2p.core.types import Digest, MarketId, PeerId
-from orrange_p2p.core.verdicts import Accept, Reject, Verdict
+from orrange_p2p.core.verdicts import Accept, Ignore, Reject, Verdict
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import RemoteProtocolError
 from orrange_p2p.net.network import Network
@@ -44,7 +45,10 @@ class EntryGossip:
         """Accept a batch of sound entries of this market; reject what no honest peer sends."""
         verified: dict[Digest, VerifiedEntry] = {}
         try:
-            for encoded in decode_batch(payload):
+            message = decode_gossip(payload)
+            if not isinstance(message, Entries):
+                return Ignore("NET-1")
+            for encoded in message.entries:
                 key = keccak256(encoded)
                 if key in self._seen or key in verified:
                     continue
@@ -78,4 +82,4 @@ class EntryGossip:
     async def publish(self, encoded: bytes) -> None:
         """Gossip one own entry."""
         self._note_seen(keccak256(encoded))
-        await self._network.publish(self.topic, encode_batch((encoded,)))
+        await self._network.publish(self.topic, encode_gossip(Entries(entries=(encoded,))))

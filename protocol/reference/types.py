@@ -4,7 +4,9 @@ The fields of a struct that is signed bear the names of `protocol/eip712.json` i
 Spec: protocol/spec/01-types.md.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 Address = bytes  # 20 bytes
 Digest = bytes  # 32 bytes
@@ -92,7 +94,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constants:
-    """One preset; `_ms` in milliseconds, `d` and `l_fund` in seconds, `wait`, `k` and `w` in epochs."""
+    """One preset; `_ms` in milliseconds, `_s`, `d` and `l_fund` in seconds, `wait`, `k` and `w` in epochs."""
 
     epoch_ms: int
     grace_ms: int
@@ -106,6 +108,9 @@ class Constants:
     degree: int
     presence_s: int
     dead_s: int
+    period_s: int
+    beacon_lag_s: int
+    bond_multiple: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,25 +121,19 @@ class Clock:
     genesis_ms: int
 
 
-def _preset(*values: int) -> Constants:
-    """Lay one row of the table of constants out by name."""
-    return Constants(**dict(zip(Constants.__dataclass_fields__, values, strict=True)))
-
-
-PRESETS = {
-    "minimal": _preset(50, 50, 200, 8, 20, 16, 20, 1, 1, 4, 1, 4),
-    "demo": _preset(1000, 500, 1500, 3, 8, 12, 60, 2, 1, 4, 5, 20),
-    "dev": _preset(500, 400, 1000, 4, 10, 12, 60, 2, 1, 6, 5, 20),
-    "main": _preset(250, 350, 1000, 4, 20, 16, 60, 36, 3, 8, 20, 60),
-}
+TABLE = json.loads((Path(__file__).parents[1] / "presets.json").read_text(encoding="utf-8"))
+PRESETS = {name: Constants(**row) for name, row in TABLE.items()}
 
 
 def are_consistent(constants: Constants) -> bool:
-    """Say whether acknowledgements fit into waiting, an IOC's life and the second pass. Spec: [CONST-1]."""
+    """Say whether the constants of a preset fit each other. Spec: [CONST-1], [CONST-2]."""
     return (
         constants.t_ack_ms <= constants.wait * constants.epoch_ms
         and constants.k * constants.epoch_ms >= constants.grace_ms + 4 * constants.t_ack_ms
         and constants.w >= constants.wait + 8
+        and constants.dead_s >= 3 * constants.presence_s
+        and constants.period_s * 1000 % constants.epoch_ms == 0
+        and constants.beacon_lag_s >= constants.l_fund
     )
 
 

@@ -14,6 +14,8 @@ Shape = Callable[[Any], None]
 
 ENTRY_BYTES_MAX = 16 * 1024
 ORDER_ITEM_BYTES_MAX = 1024
+PRESENCE_BYTES_MAX = 2 * 1024
+EVIDENCE_BYTES_MAX = 8 * 1024
 GOSSIP_BYTES_MAX = 64 * 1024
 TICKET_FRAME_BYTES_MAX = 16 * 1024
 SYNC_FRAME_BYTES_MAX = 256 * 1024
@@ -45,6 +47,16 @@ def octets(length: int) -> Shape:
     def check(value: Any) -> None:
         if type(value) is not bytes or len(value) != length:
             raise RefusedError("CBOR-4", f"expected {length} bytes, was {value!r}")
+
+    return check
+
+
+def octets_between(least: int, most: int) -> Shape:
+    """A byte string of a length within bounds."""
+
+    def check(value: Any) -> None:
+        if type(value) is not bytes or not least <= len(value) <= most:
+            raise RefusedError("CBOR-4", f"expected {least} to {most} bytes, was {value!r}")
 
     return check
 
@@ -94,11 +106,11 @@ def sequence(element: Shape, *, at_least: int = 0, at_most: int | None = None) -
     return check
 
 
-def ascending(element: Shape) -> Shape:
+def ascending(element: Shape, *, at_most: int | None = None) -> Shape:
     """A list sorted by its elements, or by the first field of its rows, without duplicates. Spec: [CBOR-5]."""
 
     def check(value: Any) -> None:
-        sequence(element)(value)
+        sequence(element, at_most=at_most)(value)
         keys = [each[0] if type(each) is list else each for each in value]
         if any(left >= right for left, right in pairwise(keys)):
             raise RefusedError("CBOR-5", "expected a list sorted ascending without duplicates")
@@ -136,7 +148,7 @@ ORDER = record(
 TICKET_BODY = record(
     DIGEST, DIGEST, U64, U64, U64, U64, U64, U64, U64, U64, one_of(0, 1), U32, ADDRESS, U8, DIGEST
 )  # fmt: skip
-DECLINE_REASON = one_of(1, 2, 3, 4, 5)
+DECLINE_REASON = one_of(1, 2, 3, 4, 5, 6)
 
 ITEMS: dict[int, Shape] = {
     1: record(one_of(1), ADDRESS, ADDRESS, PEER_ID, octets(32), SIGNATURE, octets(64)),
@@ -144,6 +156,8 @@ ITEMS: dict[int, Shape] = {
     3: record(one_of(3), DIGEST),
     4: record(one_of(4), TICKET_BODY, SIGNATURE, U64, SIGNATURE),
     5: record(one_of(5), TICKET_BODY, SIGNATURE, SIGNATURE),
+    6: record(one_of(6), DIGEST, DIGEST, U64, DECLINE_REASON),
+    7: record(one_of(7), U64, ascending(DIGEST), ascending(DIGEST), ascending(DIGEST)),
 }
 
 
@@ -159,7 +173,7 @@ def tagged(shapes: dict[int, Shape]) -> Shape:
 
 
 def read_item(encoded: bytes) -> list[Any]:
-    """Decode one item of an entry into its fields, the tag first; the reserved tags are refused in this version."""
+    """Decode one item of an entry into its fields, the tag first."""
     fields = read_as(tagged(ITEMS), encoded, bytes_max=ENTRY_BYTES_MAX)
     if fields[0] == 2 and len(encoded) > ORDER_ITEM_BYTES_MAX:
         raise RefusedError(
@@ -178,17 +192,60 @@ def read_entry(encoded: bytes) -> list[Any]:
     return read_as(ENTRY, encoded, bytes_max=ENTRY_BYTES_MAX)
 
 
-def encoded_entry(value: Any) -> None:
-    """An entry inside a batch or a run: it is read by itself, so that a bad one does not spoil its neighbours."""
-    if type(value) is not bytes or len(value) > ENTRY_BYTES_MAX:
-        raise RefusedError("CBOR-4", f"expected an encoded entry of at most {ENTRY_BYTES_MAX} bytes, was another value")
+def encoded_within(bytes_max: int) -> Shape:
+    """A message inside a batch or a run, still encoded: a byte string of at most so many bytes."""
+
+    def check(value: Any) -> None:
+        if type(value) is not bytes or len(value) > bytes_max:
+            raise RefusedError("CBOR-4", f"expected an encoded message of at most {bytes_max} bytes, was another value")
+
+    return check
 
 
-BATCH = record(one_of(1), sequence(encoded_entry, at_least=1, at_most=64))
+encoded_entry = encoded_within(ENTRY_BYTES_MAX)
+
+
+PRESENCE = record(
+    ADDRESS,
+    U64,
+    ascending(record(DIGEST, U64, DIGEST), at_most=16),
+    sequence(octets_between(1, 128), at_most=4),
+    SIGNATURE,
+)
+
+
+def read_presence(encoded: bytes) -> list[Any]:
+    """Decode one Presence. Spec: [TYPE-7], [PEER-1]."""
+    return read_as(PRESENCE, encoded, bytes_max=PRESENCE_BYTES_MAX)
+
+
+HEADER = record(ADDRESS, ADDRESS, DIGEST, U64, DIGEST, U64, DIGEST, SIGNATURE)
+SIGNED = record(TICKET_BODY, SIGNATURE, ORDER, ORDER)
+EVIDENCE = tagged(
+    {
+        1: record(one_of(1), HEADER, HEADER),
+        2: record(one_of(2), ADDRESS, SIGNED, SIGNED),
+        3: record(one_of(3), ADDRESS, DIGEST, U64, DIGEST),
+    }
+)
+
+
+def read_evidence(encoded: bytes) -> list[Any]:
+    """Decode one piece of evidence; whether it proves anything is another matter. Spec: [EVID-1..3]."""
+    return read_as(EVIDENCE, encoded, bytes_max=EVIDENCE_BYTES_MAX)
+
+
+BATCH = tagged(
+    {
+        1: record(one_of(1), sequence(encoded_entry, at_least=1, at_most=64)),
+        2: record(one_of(2), sequence(encoded_within(PRESENCE_BYTES_MAX), at_least=1, at_most=64)),
+        3: record(one_of(3), sequence(encoded_within(EVIDENCE_BYTES_MAX), at_least=1, at_most=7)),
+    }
+)
 
 
 def read_batch(encoded: bytes) -> list[Any]:
-    """Decode one gossip message."""
+    """Decode one gossip message; what it carries is read piece by piece, so that a bad one spoils no other."""
     return read_as(BATCH, encoded, bytes_max=GOSSIP_BYTES_MAX)
 
 
@@ -205,10 +262,11 @@ def item_of(tag: int) -> Callable[[bytes], object]:
 
 
 LATE_ORDERS = ascending(record(DIGEST, U64))
+ABSENT = ascending(ADDRESS)
 TICKET_FRAMES = tagged(
     {
-        1: record(one_of(1), U64, TICKET_BODY, DIGEST, ascending(ADDRESS), boolean, LATE_ORDERS),
-        2: record(one_of(2), U64, DIGEST, LATE_ORDERS),
+        1: record(one_of(1), U64, TICKET_BODY, DIGEST, ascending(ADDRESS), boolean, LATE_ORDERS, ABSENT),
+        2: record(one_of(2), U64, DIGEST, LATE_ORDERS, ABSENT),
         3: record(one_of(3), U64, DIGEST, U64, SIGNATURE),
         4: record(one_of(4), U64, nested(item_of(4))),
         5: record(one_of(5), U64, nested(item_of(5))),

@@ -45,6 +45,9 @@ def fast_preset(constants: reference.Constants) -> Preset:
         degree=constants.degree,
         presence_s=constants.presence_s,
         dead_s=constants.dead_s,
+        period_s=constants.period_s,
+        beacon_lag_s=constants.beacon_lag_s,
+        bond_multiple=constants.bond_multiple,
     )
 
 

@@ -10,15 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orrange_p2p.core.codec import (
-    MAX_BATCH_BYTES,
-    MAX_BATCH_ENTRIES,
     MAX_ENTRY_BYTES,
     MAX_ITEMS,
     compute_items_root,
-    decode_batch,
     decode_entry,
     decode_item,
-    encode_batch,
     encode_entry,
     encode_item,
 )
@@ -28,9 +24,23 @@ from orrange_p2p.core.frames import (
     encode_sync_message,
     encode_ticket_message,
 )
+from orrange_p2p.core.gossip_codec import (
+    MAX_BATCH_ENTRIES,
+    MAX_EVIDENCE_BYTES,
+    MAX_GOSSIP_BYTES,
+    MAX_PRESENCE_BYTES,
+    decode_evidence,
+    decode_gossip,
+    decode_presence,
+    encode_evidence,
+    encode_gossip,
+    encode_presence,
+)
 from orrange_p2p.core.messages import (
     Cancel,
+    Checkpoint,
     DeclineFrame,
+    DeclineItem,
     DeclineReason,
     Delegation,
     Entry,
@@ -51,6 +61,19 @@ from orrange_p2p.core.messages import (
     TicketItem,
     TicketMessage,
     View,
+)
+from orrange_p2p.core.peer_messages import (
+    DefaultPointer,
+    Entries,
+    Evidence,
+    Evidences,
+    Fork,
+    MarketHead,
+    OverSigned,
+    Presence,
+    Presences,
+    SignedHeader,
+    SignedTicket,
 )
 from orrange_p2p.core.types import (
     U32_MAX,
@@ -124,6 +147,13 @@ ITEMS: list[Item] = [
     ),
     OrderItem(signed=SignedOrder(order=ORDER, signature=SIGNATURE)),
     Cancel(order_id=MAKER_ORDER),
+    DeclineItem(maker_order=MAKER_ORDER, taker_order=TAKER_ORDER, epoch=Epoch(7), reason=DeclineReason.LATE),
+    Checkpoint(
+        next_nonce=U64_MAX,
+        live_orders=(MAKER_ORDER, TAKER_ORDER),
+        own_offers=(),
+        own_tickets=(TicketDigest(bytes(32)),),
+    ),
     OFFER,
     TICKET_ITEM,
 ]
@@ -176,17 +206,42 @@ def make_entry(items: list[Item]) -> Entry:
 
 
 ENTRY = make_entry(ITEMS)
+PRESENCE = Presence(
+    session=SESSION,
+    epoch=Epoch(9),
+    heads=(MarketHead(market=MARKET, next_seq=3, head_hash=Digest(b"\x68" * 32)),),
+    addresses=(b"\x04\x7f\x00\x00\x01",),
+    signature=SIGNATURE,
+)
+EVIDENCE: list[Evidence] = [
+    Fork(
+        first=SignedHeader(header=ENTRY.header, signature=SIGNATURE),
+        second=SignedHeader(header=replace(ENTRY.header, epoch=Epoch(256)), signature=SIGNATURE),
+    ),
+    OverSigned(
+        session=SESSION,
+        first=SignedTicket(ticket=TICKET_ITEM.ticket, signature=SIGNATURE, maker=ORDER, taker=ORDER),
+        second=SignedTicket(ticket=TICKET_ITEM.ticket, signature=SIGNATURE, maker=ORDER, taker=ORDER),
+    ),
+    DefaultPointer(owner=OWNER, ticket=TicketDigest(b"\x77" * 32), block_number=5, block_hash=Digest(b"\x68" * 32)),
+]
 Decode = Callable[[bytes], object]
 READ: list[tuple[Decode, bytes]] = [
     (decode_entry, encode_entry(ENTRY)),
-    (decode_batch, encode_batch([encode_entry(ENTRY)] * 2)),
+    (decode_gossip, encode_gossip(Entries(entries=(encode_entry(ENTRY),) * 2))),
+    (decode_gossip, encode_gossip(Presences(presences=(encode_presence(PRESENCE),)))),
+    (decode_gossip, encode_gossip(Evidences(pieces=tuple(map(encode_evidence, EVIDENCE))))),
+    (decode_presence, encode_presence(PRESENCE)),
+    *((decode_evidence, encode_evidence(piece)) for piece in EVIDENCE),
     *((decode_item, encode_item(item)) for item in ITEMS),
     *((decode_ticket_message, encode_ticket_message(message)) for message in TICKET_MESSAGES),
     *((decode_sync_message, encode_sync_message(message)) for message in SYNC_MESSAGES),
 ]
 WRITE: dict[Decode, Callable[[Any], bytes]] = {
     decode_entry: encode_entry,
-    decode_batch: encode_batch,
+    decode_gossip: encode_gossip,
+    decode_presence: encode_presence,
+    decode_evidence: encode_evidence,
     decode_item: encode_item,
     decode_ticket_message: encode_ticket_message,
     decode_sync_message: encode_sync_message,
@@ -307,7 +362,7 @@ def test_a_frame_type_that_does_not_exist_is_refused(decode: Decode, kinds: int)
         assert _rule(decode, cbor2.dumps([kind, 1, 2])) == "CBOR-4"
 
 
-@pytest.mark.parametrize("reason", [0, 6])
+@pytest.mark.parametrize("reason", [0, 7])
 def test_a_decline_without_a_reason_is_refused(reason: int) -> None:
     assert _rule(decode_ticket_message, cbor2.dumps([6, 1, reason])) == "CBOR-4"
 
@@ -368,16 +423,41 @@ def test_an_entry_beyond_16_kib_is_neither_written_nor_read() -> None:
 
 
 def test_a_batch_of_no_entries_too_many_or_too_large_is_neither_written_nor_read() -> None:
-    for entries in ([], [b"\x00"] * (MAX_BATCH_ENTRIES + 1), [bytes(MAX_ENTRY_BYTES)] * 4):
+    for entries in ((), (b"\x00",) * (MAX_BATCH_ENTRIES + 1), (bytes(MAX_ENTRY_BYTES),) * 4):
         with pytest.raises(LocalProtocolError, match="NET-1"):
-            encode_batch(entries)
-        _rule(decode_batch, cbor2.dumps([1, entries]))
-    assert _rule(decode_batch, bytes(MAX_BATCH_BYTES + 1)) == "NET-1"
+            encode_gossip(Entries(entries=entries))
+        _rule(decode_gossip, cbor2.dumps([1, list(entries)]))
+    assert _rule(decode_gossip, bytes(MAX_GOSSIP_BYTES + 1)) == "NET-1"
 
 
-def test_a_batch_of_another_version_is_refused() -> None:
-    assert _rule(decode_batch, cbor2.dumps([2, [b"\x00"]])) == "CBOR-4"
+def test_a_gossip_message_of_another_kind_is_refused() -> None:
+    for kind in (0, 4):
+        assert _rule(decode_gossip, cbor2.dumps([kind, [b"\x00"]])) == "CBOR-4"
 
 
 def test_a_batch_keeps_the_order_of_its_entries_and_does_not_look_inside() -> None:
-    assert decode_batch(encode_batch([b"\x02", b"\x01", b"\x02"])) == (b"\x02", b"\x01", b"\x02")
+    message = Entries(entries=(b"\x02", b"\x01", b"\x02"))
+    assert decode_gossip(encode_gossip(message)) == message
+
+
+@pytest.mark.parametrize("kind", [2, 3])
+def test_presences_and_evidence_have_their_own_sizes(kind: int) -> None:
+    most = {2: MAX_PRESENCE_BYTES, 3: MAX_EVIDENCE_BYTES}[kind]
+    assert _rule(decode_gossip, cbor2.dumps([kind, [bytes(most + 1)]])) == "CBOR-4"
+    assert _rule(decode_gossip, cbor2.dumps([kind, [b"\x00"] * 65])) == "CBOR-4"
+    decode = {2: decode_presence, 3: decode_evidence}[kind]
+    assert _rule(decode, bytes(most + 1)) in ("PEER-1", "EVID-5")
+
+
+def test_a_presence_with_heads_falling_or_an_empty_address_is_refused() -> None:
+    fields = cbor2.loads(encode_presence(PRESENCE))
+    assert _rule(decode_presence, cbor2.dumps([*fields[:2], fields[2] * 2, *fields[3:]])) == "CBOR-5"
+    assert _rule(decode_presence, cbor2.dumps([*fields[:3], [b""], fields[4]])) == "CBOR-4"
+
+
+def test_a_checkpoint_with_a_list_that_falls_is_refused() -> None:
+    low, high = bytes(32), b"\x01" * 32
+    for at in (2, 3, 4):
+        lists: list[list[bytes]] = [[], [], []]
+        lists[at - 2] = [high, low]
+        assert _rule(decode_item, cbor2.dumps([7, 0, *lists])) == "CBOR-5"

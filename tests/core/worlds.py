@@ -56,6 +56,9 @@ CONSTANTS = Constants(
     degree=4,
     presence_s=1,
     dead_s=4,
+    period_s=600,
+    beacon_lag_s=120,
+    bond_multiple=0,
 )
 CLOCK = Clock(constants=CONSTANTS, genesis_ms=1_700_000_000_250)
 OWNERS = tuple(Signer(f"owner {number}") for number in range(3))

@@ -6,11 +6,12 @@ import pytest
 import trio
 import trio.testing
 
-from orrange_p2p.core.codec import encode_batch
 from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.frames import decode_sync_message, encode_sync_message
+from orrange_p2p.core.gossip_codec import encode_gossip
 from orrange_p2p.core.messages import Cancel, DeclineFrame, DeclineReason, GetRun, Head, Heads, Hello, Run
 from orrange_p2p.core.outbox import Outbox
+from orrange_p2p.core.peer_messages import Entries
 from orrange_p2p.core.types import Address, Digest, MarketId, OrderId, PeerId
 from orrange_p2p.core.verdicts import Accept, Reject
 from orrange_p2p.core.verify import VerifiedEntry
@@ -26,6 +27,11 @@ from tests.core.kernel_world import DIGESTS, GENESIS_MS, RULES, Peer
 from tests.functional.conftest import Running
 
 MARKET = RULES.market_id
+
+
+def encode_entries(*entries: bytes) -> bytes:
+    """A gossip message of entries."""
+    return encode_gossip(Entries(entries=entries))
 
 
 class Side:
@@ -338,7 +344,7 @@ def make_gossip() -> EntryGossip:
 
 def test_a_batch_of_sound_entries_is_accepted_and_checked_once() -> None:
     gossip = make_gossip()
-    payload = encode_batch([entry.encoded for entry in write_feed(Peer("a"), 3)])
+    payload = encode_entries(*(entry.encoded for entry in write_feed(Peer("a"), 3)))
     assert gossip.judge(payload, Peer("a").peer_id) == Accept()
     assert gossip.judge(payload, Peer("b").peer_id) == Accept()
 
@@ -378,9 +384,9 @@ async def test_a_refused_batch_does_not_hide_its_good_entries_when_others_send_t
     topic, (entry,) = Topic(), write_feed(Peer("a"), 1)
 
     def send(gossip: EntryGossip) -> None:
-        bad = encode_batch([entry.encoded, flip(entry.encoded, 40)])
+        bad = encode_entries(entry.encoded, flip(entry.encoded, 40))
         assert isinstance(topic.take(gossip, bad, Peer("liar").peer_id), Reject)
-        assert topic.take(gossip, encode_batch([entry.encoded]), Peer("honest").peer_id) == Accept()
+        assert topic.take(gossip, encode_entries(entry.encoded), Peer("honest").peer_id) == Accept()
 
     assert [one.entry_hash for one in await heard_of(topic, send)] == [entry.entry_hash]
 
@@ -390,7 +396,7 @@ async def test_a_payload_twice_before_it_is_read_is_read_once_and_not_lost() -> 
 
     def send(gossip: EntryGossip) -> None:
         for name in ("a", "b"):
-            assert topic.take(gossip, encode_batch([entry.encoded]), Peer(name).peer_id) == Accept()
+            assert topic.take(gossip, encode_entries(entry.encoded), Peer(name).peer_id) == Accept()
 
     assert [one.entry_hash for one in await heard_of(topic, send)] == [entry.entry_hash]
 
@@ -402,10 +408,10 @@ def flip(encoded: bytes, at: int) -> bytes:
 @pytest.mark.parametrize("at", [0, 3, 30, 60, 150, -5, -1])
 def test_a_batch_with_an_unsound_entry_is_rejected(at: int) -> None:
     encoded = write_feed(Peer("a"), 1)[0].encoded
-    verdict = make_gossip().judge(encode_batch([flip(encoded, at % len(encoded))]), Peer("a").peer_id)
+    verdict = make_gossip().judge(encode_entries(flip(encoded, at % len(encoded))), Peer("a").peer_id)
     assert isinstance(verdict, Reject)
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x00", b"\x82\x01\x80", b"\x82\x02\x81\x40", b"\x82\x01\x81\x40\x00"])
+@pytest.mark.parametrize("payload", [b"", b"\x00", b"\x82\x01\x80", b"\x82\x04\x81\x40", b"\x82\x01\x81\x40\x00"])
 def test_what_is_no_batch_is_rejected(payload: bytes) -> None:
     assert isinstance(make_gossip().judge(payload, Peer("a").peer_id), Reject)

@@ -13,7 +13,7 @@ from protocol.reference.cbor import RefusedError, decode
 Check = Callable[[Any], bool]
 Member = tuple[int, int, Check]
 
-TOKEN = re.compile(r"\s*(?:;[^\n]*\s*)*(\.\.|\.[a-z]+|\d*\*\d*|[\[\]/=,:]|[a-z][a-z0-9-]*|\d+)", re.ASCII)
+TOKEN = re.compile(r"\s*(?:;[^\n]*\s*)*(\.\.|\.[a-z]+|\d*\*\d*|[\[\]()/=,:]|[a-z][a-z0-9-]*|\d+)", re.ASCII)
 PRELUDE: dict[str, Check] = {
     "uint": lambda value: type(value) is int and value >= 0,
     "bstr": lambda value: type(value) is bytes,
@@ -84,17 +84,30 @@ class Cddl:
                 high = int(self._take())
             return lambda value: type(value) is int and low <= value <= high
         if self._peek().startswith("."):
-            return self._control(token, self._take(), self._take())
+            return self._control(token, self._take())
         return lambda value: self._check(token)(value)
 
-    def _control(self, name: str, operator: str, argument: str) -> Check:
+    def _control(self, name: str, operator: str) -> Check:
         if operator == ".size":
-            return lambda value: self._check(name)(value) and len(value) == int(argument)
+            low, high = self._bounds()
+            return lambda value: self._check(name)(value) and low <= len(value) <= high
+        argument = self._take()
         if operator == ".le":
             return lambda value: self._check(name)(value) and value <= int(argument)
         if operator == ".cbor":
             return lambda value: self._check(name)(value) and self.matches(argument, value)
         raise SyntaxError(f"expected .size, .le or .cbor, was {operator!r}")
+
+    def _bounds(self) -> tuple[int, int]:
+        """A number, or two as `(low..high)`."""
+        token = self._take()
+        if token != "(":
+            return int(token), int(token)
+        low = int(self._take())
+        self._expect("..")
+        high = int(self._take())
+        self._expect(")")
+        return low, high
 
     def _array(self) -> Check:
         members: list[Member] = []

@@ -14,9 +14,10 @@ SCHEMA = Cddl((Path(__file__).resolve().parents[2] / "protocol" / "orrange.cddl"
 
 
 def read_batch_and_entries(encoded: bytes) -> None:
-    """A batch with every entry in it."""
-    for entry in wire.read_batch(encoded)[1]:
-        wire.read_entry(entry)
+    """A batch with everything in it."""
+    kind, parts = wire.read_batch(encoded)
+    for part in parts:
+        {1: wire.read_entry, 2: wire.read_presence, 3: wire.read_evidence}[kind](part)
 
 
 def read_sync_frame_and_entries(encoded: bytes) -> None:
@@ -30,6 +31,8 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "entry": wire.read_entry,
     "item": wire.read_item,
     "batch": read_batch_and_entries,
+    "presence": wire.read_presence,
+    "evidence": wire.read_evidence,
     "ticket-frame": wire.read_ticket_frame,
     "sync-frame": read_sync_frame_and_entries,
 }
@@ -42,14 +45,23 @@ ITEMS: list[list[Any]] = [
     [3, DIGEST],
     [4, BODY, SIGNATURE, 9, SIGNATURE],
     [5, BODY, SIGNATURE, SIGNATURE],
+    [6, DIGEST, DIGEST, 9, 6],
+    [7, 8, [DIGEST], [], [DIGEST]],
 ]
 ENTRY: list[Any] = [ADDRESS, ADDRESS, DIGEST, 0, DIGEST, 7, DIGEST, SIGNATURE, [encode(item) for item in ITEMS]]
+PRESENCE: list[Any] = [ADDRESS, 9, [[DIGEST, 3, DIGEST]], [b"\x04"], SIGNATURE]
+SIGNED: list[Any] = [BODY, SIGNATURE, ORDER, ORDER]
+EVIDENCE: list[list[Any]] = [[1, ENTRY[:8], ENTRY[:8]], [2, ADDRESS, SIGNED, SIGNED], [3, ADDRESS, DIGEST, 8, DIGEST]]
 MESSAGES: list[tuple[str, list[Any]]] = [
     *(("item", item) for item in ITEMS),
     ("entry", ENTRY),
+    ("presence", PRESENCE),
+    *(("evidence", piece) for piece in EVIDENCE),
     ("batch", [1, [encode(ENTRY), encode(ENTRY)]]),
-    ("ticket-frame", [1, 4, BODY, DIGEST, [ADDRESS], True, [[DIGEST, 8]]]),
-    ("ticket-frame", [2, 4, DIGEST, [[DIGEST, 8]]]),
+    ("batch", [2, [encode(PRESENCE)]]),
+    ("batch", [3, [encode(piece) for piece in EVIDENCE]]),
+    ("ticket-frame", [1, 4, BODY, DIGEST, [ADDRESS], True, [[DIGEST, 8]], [ADDRESS]]),
+    ("ticket-frame", [2, 4, DIGEST, [[DIGEST, 8]], []]),
     ("ticket-frame", [3, 4, DIGEST, 8, SIGNATURE]),
     ("ticket-frame", [4, 4, encode(ITEMS[3])]),
     ("ticket-frame", [5, 4, encode(ITEMS[4])]),

@@ -1,4 +1,7 @@
-"""The tables of 01-types.md are the numbers of the program and the reference. Spec: [CONST-1], [FEED-5], [FEED-12]."""
+"""The tables of 01-types.md are the numbers of the program and the reference.
+
+Spec: [CONST-1..2], [FEED-5], [FEED-12].
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orrange_p2p.core import codec, feed, feed_reader, frames, market_kernel, messages, types, window
+from orrange_p2p.core import gossip_codec as gossip
 from orrange_p2p.core.presets import PRESETS, MarketRules
 from protocol.reference import feeds, wire
 from protocol.reference import types as reference
@@ -16,9 +20,10 @@ from protocol.reference import types as reference
 SPEC = Path(__file__).resolve().parents[2] / "protocol" / "spec"
 TYPES = (SPEC / "01-types.md").read_text("utf-8")
 KIB = 1024
+LISTS = "a Prepare's skips; late orders, absent sessions in a Prepare or View"
 ADDRESS = types.Address(b"\x0a" * 20)
 COLUMNS = ["epoch_ms", "grace_ms", "t_ack_ms", "wait", "k", "w", "d", "l_fund"]
-COLUMNS += ["quorum", "degree", "presence_s", "dead_s"]
+COLUMNS += ["quorum", "degree", "presence_s", "dead_s", "period_s", "beacon_lag_s", "bond_multiple"]
 OURS = {"d": "ticket_life_s", "l_fund": "fund_lag_s"}
 
 
@@ -57,6 +62,9 @@ def test_a_preset_is_consistent_and_would_not_be_with_one_constant_too_tight(nam
     assert not reference.are_consistent(replace(preset, t_ack_ms=preset.wait * preset.epoch_ms + 1))
     assert not reference.are_consistent(replace(preset, grace_ms=preset.k * preset.epoch_ms))
     assert not reference.are_consistent(replace(preset, w=preset.wait + 7))
+    assert not reference.are_consistent(replace(preset, dead_s=3 * preset.presence_s - 1))
+    assert not reference.are_consistent(replace(preset, epoch_ms=7))
+    assert not reference.are_consistent(replace(preset, beacon_lag_s=preset.l_fund - 1))
 
 
 @pytest.mark.parametrize(
@@ -66,14 +74,30 @@ def test_a_preset_is_consistent_and_would_not_be_with_one_constant_too_tight(nam
         ("entry", [wire.ENTRY_BYTES_MAX // KIB, 1, 64, feeds.ENTRIES_PER_EPOCH_MAX]),
         ("order item", [codec.MAX_ORDER_ITEM_BYTES // KIB]),
         ("order item", [wire.ORDER_ITEM_BYTES_MAX // KIB]),
-        ("gossip message", [codec.MAX_BATCH_BYTES // KIB, codec.MAX_BATCH_ENTRIES]),
-        ("gossip message", [wire.GOSSIP_BYTES_MAX // KIB, 64]),
+        (
+            "gossip message",
+            [gossip.MAX_GOSSIP_BYTES // KIB, gossip.MAX_BATCH_ENTRIES, gossip.MAX_BATCH_PIECES],
+        ),
+        ("gossip message", [wire.GOSSIP_BYTES_MAX // KIB, 64, 7]),
+        (
+            "presence",
+            [gossip.MAX_PRESENCE_BYTES // KIB, gossip.MAX_PRESENCE_MARKETS, gossip.MAX_ADDRESSES],
+        ),
+        ("presence", [wire.PRESENCE_BYTES_MAX // KIB, 16, 4]),
+        ("evidence", [gossip.MAX_EVIDENCE_BYTES // KIB]),
+        ("evidence", [wire.EVIDENCE_BYTES_MAX // KIB]),
         ("sync frame", [frames.MAX_SYNC_FRAME_BYTES // KIB]),
         ("sync frame", [wire.SYNC_FRAME_BYTES_MAX // KIB]),
         ("entries held ahead of a gap", [feed.MAX_HELD]),
         ("entries held ahead of a gap", [feeds.HELD_AHEAD_MAX]),
-        ("a Prepare's skips; late orders in a Prepare or View", [frames.MAX_SKIPS, frames.MAX_LATE]),
-        ("a Prepare's skips; late orders in a Prepare or View", [frames.MAX_SKIPS, window.MAX_LATE_SENT]),
+        (
+            LISTS,
+            [frames.MAX_SKIPS, frames.MAX_LATE, frames.MAX_ABSENT],
+        ),
+        (
+            LISTS,
+            [frames.MAX_SKIPS, window.MAX_LATE_SENT, 128],
+        ),
     ],
 )
 def test_a_limit_is_its_row(row: str, sizes: list[int]) -> None:

@@ -16,6 +16,8 @@ READERS = {
     "entry": wire.read_entry,
     "item": wire.read_item,
     "batch": wire.read_batch,
+    "presence": wire.read_presence,
+    "evidence": wire.read_evidence,
     "ticket_frame": wire.read_ticket_frame,
     "sync_frame": wire.read_sync_frame,
 }
@@ -29,6 +31,8 @@ ITEMS: dict[str, list[Any]] = {
     "cancel": [3, DIGEST],
     "offer": [4, BODY, SIGNATURE, 23, SIGNATURE],
     "ticket": [5, BODY, SIGNATURE, SIGNATURE],
+    "decline": [6, DIGEST, bytes(32), 23, 6],
+    "checkpoint": [7, 8, [bytes(32), DIGEST], [], [DIGEST]],
 }
 
 
@@ -39,6 +43,13 @@ def entry_with(items: list[Any]) -> list[Any]:
 
 
 ENTRY = entry_with([encode(ITEMS["cancel"])])
+PRESENCE: list[Any] = [HIGH, 24, [[DIGEST, 5, bytes(32)]], [bytes.fromhex("047f000001060fa1")], SIGNATURE]
+SIGNED: list[Any] = [BODY, SIGNATURE, ORDER, ORDER]
+EVIDENCE: dict[str, list[Any]] = {
+    "fork": [1, ENTRY[:8], ENTRY[:8]],
+    "over_signing": [2, HIGH, SIGNED, SIGNED],
+    "default": [3, LOW, DIGEST, 24, bytes(32)],
+}
 
 CBOR_CASES = {
     "zero": "00",
@@ -107,8 +118,8 @@ def good_messages() -> list[tuple[str, str, bytes]]:
     """One of each message."""
     late, entry = [[DIGEST, 2**64 - 1]], encode(ENTRY)
     frames: list[tuple[str, str, list[Any]]] = [
-        ("prepare", "ticket_frame", [1, 2**64 - 1, BODY, DIGEST, [LOW, HIGH], True, late]),
-        ("view", "ticket_frame", [2, 0, DIGEST, []]),
+        ("prepare", "ticket_frame", [1, 2**64 - 1, BODY, DIGEST, [LOW, HIGH], True, late, [LOW]]),
+        ("view", "ticket_frame", [2, 0, DIGEST, [], [LOW, HIGH]]),
         ("ready", "ticket_frame", [3, 24, DIGEST, 25, SIGNATURE]),
         ("offer_frame", "ticket_frame", [4, 1, encode(ITEMS["offer"])]),
         ("ticket_frame", "ticket_frame", [5, 1, encode(ITEMS["ticket"])]),
@@ -119,15 +130,22 @@ def good_messages() -> list[tuple[str, str, bytes]]:
         ("run", "sync_frame", [4, 1, True, [entry]]),
     ]
     named = [(f"item_{name}", "item", item) for name, item in ITEMS.items()]
-    return [
-        (name, kind, encode(message))
-        for name, kind, message in [*named, ("entry", "entry", ENTRY), ("batch", "batch", [1, [entry]]), *frames]
+    named += [(f"evidence_of_{name}", "evidence", piece) for name, piece in EVIDENCE.items()]
+    gossip: list[tuple[str, str, list[Any]]] = [
+        ("entry", "entry", ENTRY),
+        ("presence", "presence", PRESENCE),
+        ("presence_without_heads_and_addresses", "presence", [HIGH, 24, [], [], SIGNATURE]),
+        ("batch", "batch", [1, [entry]]),
+        ("batch_of_presences", "batch", [2, [encode(PRESENCE)] * 2]),
+        ("batch_of_evidence", "batch", [3, [encode(piece) for piece in EVIDENCE.values()]]),
     ]
+    return [(name, kind, encode(message)) for name, kind, message in [*named, *gossip, *frames]]
 
 
 def bad_messages() -> list[tuple[str, str, list[Any]]]:
     """Messages of the right CBOR and the wrong shape. Spec: [CBOR-4], [CBOR-5]."""
     order, offer, cancel = ITEMS["order"], ITEMS["offer"], encode(ITEMS["cancel"])
+    heads = [[bytes([number]) * 32, 0, DIGEST] for number in range(17)]
     order_with = {
         "order_with_side_2": (4, 2),
         "order_with_kind_2": (5, 2),
@@ -154,8 +172,10 @@ def bad_messages() -> list[tuple[str, str, list[Any]]]:
         ("item_without_signature", "item", order[:-1]),
         ("item_with_a_field_more", "item", [*order, 0]),
         ("item_with_tag_0", "item", [0, DIGEST]),
-        ("item_with_reserved_tag_6", "item", [6, DIGEST, DIGEST, 1, 1]),
-        ("item_with_reserved_tag_7", "item", [7, [], [], []]),
+        ("decline_item_of_no_known_reason", "item", replaced(ITEMS["decline"], 4, 7)),
+        ("checkpoint_with_orders_falling", "item", [7, 8, [DIGEST, bytes(32)], [], []]),
+        ("checkpoint_with_an_offer_twice", "item", [7, 8, [], [DIGEST, DIGEST], []]),
+        ("checkpoint_without_next_nonce", "item", [7, [], [], []]),
         ("item_with_tag_8", "item", [8, DIGEST]),
         ("item_empty", "item", []),
         ("offer_with_short_signature", "item", replaced(offer, 2, SIGNATURE[:-1])),
@@ -168,15 +188,37 @@ def bad_messages() -> list[tuple[str, str, list[Any]]]:
         ("entry_of_16_kib_and_more", "entry", entry_with([encode(ITEMS["ticket"])] * 60)),
         ("entry_with_a_field_missing", "entry", ENTRY[:-1]),
         ("batch_without_entries", "batch", [1, []]),
-        ("batch_of_another_version", "batch", [2, [encode(ENTRY)]]),
+        ("batch_of_no_known_kind", "batch", [4, [encode(ENTRY)]]),
+        ("batch_of_65_presences", "batch", [2, [encode(PRESENCE)] * 65]),
+        ("batch_of_8_pieces_of_evidence", "batch", [3, [encode(EVIDENCE["default"])] * 8]),
+        (
+            "presence_of_17_markets",
+            "presence",
+            replaced(PRESENCE, 2, heads[:17]),
+        ),
+        (
+            "presence_with_markets_falling",
+            "presence",
+            replaced(PRESENCE, 2, heads[1::-1]),
+        ),
+        ("presence_with_five_addresses", "presence", replaced(PRESENCE, 3, [b"\x04"] * 5)),
+        ("presence_with_an_empty_address", "presence", replaced(PRESENCE, 3, [b""])),
+        ("presence_with_a_long_address", "presence", replaced(PRESENCE, 3, [bytes(129)])),
+        ("evidence_of_no_known_kind", "evidence", [4, LOW]),
+        ("fork_of_one_header", "evidence", [1, ENTRY[:8]]),
+        ("fork_with_items", "evidence", [1, ENTRY, ENTRY]),
+        ("over_signing_without_a_session", "evidence", [2, SIGNED, SIGNED]),
+        ("over_signing_without_an_order", "evidence", [2, HIGH, SIGNED[:3], SIGNED]),
         ("batch_of_65_entries", "batch", [1, [encode(ENTRY)] * 65]),
-        ("prepare_with_skips_falling", "ticket_frame", [1, 1, BODY, DIGEST, [HIGH, LOW], True, []]),
-        ("prepare_with_a_skip_twice", "ticket_frame", [1, 1, BODY, DIGEST, [LOW, LOW], True, []]),
-        ("view_with_an_order_twice", "ticket_frame", [2, 1, DIGEST, [[DIGEST, 1], [DIGEST, 2]]]),
-        ("view_with_orders_falling", "ticket_frame", [2, 1, DIGEST, [[DIGEST, 1], [bytes(32), 2]]]),
+        ("prepare_with_skips_falling", "ticket_frame", [1, 1, BODY, DIGEST, [HIGH, LOW], True, [], []]),
+        ("prepare_with_a_skip_twice", "ticket_frame", [1, 1, BODY, DIGEST, [LOW, LOW], True, [], []]),
+        ("view_with_an_order_twice", "ticket_frame", [2, 1, DIGEST, [[DIGEST, 1], [DIGEST, 2]], []]),
+        ("view_with_orders_falling", "ticket_frame", [2, 1, DIGEST, [[DIGEST, 1], [bytes(32), 2]], []]),
+        ("view_with_absent_sessions_falling", "ticket_frame", [2, 1, DIGEST, [], [HIGH, LOW]]),
+        ("view_without_absent_sessions", "ticket_frame", [2, 1, DIGEST, []]),
         ("offer_frame_with_a_ticket", "ticket_frame", [4, 1, encode(ITEMS["ticket"])]),
         ("decline_without_reason", "ticket_frame", [6, 1, 0]),
-        ("decline_of_no_known_reason", "ticket_frame", [6, 1, 6]),
+        ("decline_of_no_known_reason", "ticket_frame", [6, 1, 7]),
         ("ticket_frame_of_no_known_tag", "ticket_frame", [7, 1, 1]),
         ("hello_with_markets_falling", "sync_frame", [1, 1, LOW, [DIGEST, bytes(32)]]),
         ("heads_with_a_session_twice", "sync_frame", [2, 1, DIGEST, [[LOW, 0, DIGEST], [LOW, 1, DIGEST]]]),

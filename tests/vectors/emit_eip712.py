@@ -185,6 +185,10 @@ CASES: dict[str, list[tuple[str, dict[str, str], dict[str, Any]]]] = {
             {"owner": BOB, "session": ALICE, "peerId": "0x", "encryptionKey": ZERO_WORD},
         ),
     ],
+    "Presence": [
+        ("typical", DEV, {"session": BOB, "epoch": "123456", "contentRoot": COUNTING_WORD}),
+        ("largest", WIDE, {"session": LAST_ADDRESS, "epoch": U64, "contentRoot": LAST_WORD}),
+    ],
 }
 FILES = {
     "Market": "market",
@@ -193,6 +197,7 @@ FILES = {
     "Ticket": "ticket",
     "Ready": "ready",
     "Delegation": "delegation",
+    "Presence": "presence",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orrange_p2p.core import cbor, codec, facts, frames, matching, types
+from orrange_p2p.core import cbor, codec, facts, frames, gossip_codec, matching, types
 from orrange_p2p.core.book import Book, BookOrder, compute_book
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.feeds import Feeds
@@ -82,14 +82,18 @@ def is_refused(read: Callable[[bytes], object], encoded: bytes) -> bool:
 READERS: dict[str, Callable[[bytes], object]] = {
     "entry": codec.decode_entry,
     "item": codec.decode_item,
-    "batch": codec.decode_batch,
+    "batch": gossip_codec.decode_gossip,
+    "presence": gossip_codec.decode_presence,
+    "evidence": gossip_codec.decode_evidence,
     "ticket_frame": frames.decode_ticket_message,
     "sync_frame": frames.decode_sync_message,
 }
 WRITERS: dict[str, Callable[[Any], bytes]] = {
     "entry": codec.encode_entry,
     "item": codec.encode_item,
-    "batch": codec.encode_batch,
+    "batch": gossip_codec.encode_gossip,
+    "presence": gossip_codec.encode_presence,
+    "evidence": gossip_codec.encode_evidence,
     "ticket_frame": frames.encode_ticket_message,
     "sync_frame": frames.encode_sync_message,
 }
