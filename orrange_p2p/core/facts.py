@@ -42,7 +42,10 @@ class SessionRevoked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeSettled:
-    """A ticket settled: base went to the buyer and quote to the seller, inside the market's allocations."""
+    """A ticket settled: base went to the buyer and quote to the seller, inside the market's allocations.
+
+    `sink_fee` is what the trade sent to the fee sink, both sides together, in micro-units of the network's fee token.
+    """
 
     ticket: TicketDigest
     market: MarketId
@@ -56,6 +59,7 @@ class TradeSettled:
     maker_to: int
     taker_from: int
     taker_to: int
+    sink_fee: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,43 @@ class TradeSkipped:
     reason: int
 
 
-Fact = FundsChanged | SessionAuthorised | SessionRevoked | TradeSettled | TradeSkipped
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BondChanged:
+    """An owner's whole bond after a change, without what is unbonding; micro-units of the network's fee token."""
+
+    owner: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slashed:
+    """An owner was convicted by a proof; `amount` is what was due, micro-units, whether or not the bond had it."""
+
+    owner: Address
+    amount: int
+    is_over_signing: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeLost:
+    """An arbitrator decided against an owner; `amount` is what it had to give up, micro-units."""
+
+    owner: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaulted:
+    """A ticket failed for want of an owner's lots, cap or funds; `amount` is what was due to slash, micro-units."""
+
+    owner: Address
+    ticket: TicketDigest
+    victim: Address
+    amount: int
+
+
+Offence = Slashed | DisputeLost | Defaulted
+Fact = FundsChanged | SessionAuthorised | SessionRevoked | TradeSettled | TradeSkipped | BondChanged | Offence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """Blocks and their facts as deterministic CBOR arrays.
 
 `Block = [hash, parent_hash, time_s, [*Fact]]`, and each fact is `[tag, *fields]` in the order of its dataclass, as
-`_FORMS` lists them. A signed amount is two fields' worth in one array: `[is_negative, magnitude]`, the magnitude in
-minimal big-endian bytes. Decoding builds the value, encodes it again and compares, so there is one form for each value.
+`_FORMS` lists them. An amount is minimal big-endian bytes; a signed one two fields' worth in one array: `[is_negative,
+magnitude]`. Decoding builds the value, encodes it again and compares, so there is one form for each value. A form that
+is shorter than its dataclass leaves the last fields at their defaults: a trade without a fee is written as it was
+before there were fees.
 """
 
 from collections.abc import Callable
@@ -13,10 +15,14 @@ import cbor2
 
 from orrange_p2p.core.facts import (
     BlockFacts,
+    BondChanged,
+    Defaulted,
+    DisputeLost,
     Fact,
     FundsChanged,
     SessionAuthorised,
     SessionRevoked,
+    Slashed,
     TradeSettled,
     TradeSkipped,
 )
@@ -45,15 +51,24 @@ def _bytes_kind(size: int) -> _Kind:
     return _Kind(accepts=lambda value: isinstance(value, bytes) and len(value) == size, write=bytes, read=bytes)
 
 
-def _write_amount(value: int) -> list[object]:
-    magnitude = abs(value)
-    return [value < 0, magnitude.to_bytes((magnitude.bit_length() + 7) // 8, "big")]
+def _write_amount(value: int) -> bytes:
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 def _read_amount(value: object) -> int:
+    if isinstance(value, bytes):
+        return int.from_bytes(value, "big")
+    raise ValueError("expected an amount")
+
+
+def _write_signed_amount(value: int) -> list[object]:
+    return [value < 0, _write_amount(abs(value))]
+
+
+def _read_signed_amount(value: object) -> int:
     match value:
-        case [bool() as is_negative, bytes() as magnitude]:
-            amount = int.from_bytes(magnitude, "big")
+        case [bool() as is_negative, magnitude]:
+            amount = _read_amount(magnitude)
             return -amount if is_negative else amount
     raise ValueError("expected a signed amount")
 
@@ -64,20 +79,31 @@ _DIGEST = _bytes_kind(32)
 _U64 = _Kind(accepts=lambda value: _is_int(value, 0, U64_MAX), write=int, read=lambda value: value)
 _BOOL = _Kind(accepts=lambda value: isinstance(value, bool), write=bool, read=lambda value: value)
 _SCOPE = _Kind(accepts=lambda value: _is_int(value, 0, SCOPE_MAX), write=int, read=Scope)
-_AMOUNT = _Kind(accepts=lambda value: _is_int(value, -_AMOUNT_MAX, _AMOUNT_MAX), write=_write_amount, read=_read_amount)
+_AMOUNT = _Kind(accepts=lambda value: _is_int(value, 0, _AMOUNT_MAX), write=_write_amount, read=_read_amount)
+_SIGNED_AMOUNT = _Kind(
+    accepts=lambda value: _is_int(value, -_AMOUNT_MAX, _AMOUNT_MAX),
+    write=_write_signed_amount,
+    read=_read_signed_amount,
+)
+_TRADE = (_DIGEST, _DIGEST, _DIGEST, _DIGEST, _ADDRESS, _ADDRESS, _BOOL, _U64, _U64, _U64, _U64, _U64)
+_TRADE_WITH_FEE = 6
 
 _FORMS: dict[int, tuple[type[Fact], tuple[_Kind, ...]]] = {
-    1: (FundsChanged, (_ADDRESS, _DIGEST, _ADDRESS, _AMOUNT)),
+    1: (FundsChanged, (_ADDRESS, _DIGEST, _ADDRESS, _SIGNED_AMOUNT)),
     2: (SessionAuthorised, (_ADDRESS, _ADDRESS, _SCOPE, _U64)),
     3: (SessionRevoked, (_ADDRESS, _ADDRESS)),
-    4: (
-        TradeSettled,
-        (_DIGEST, _DIGEST, _DIGEST, _DIGEST, _ADDRESS, _ADDRESS, _BOOL, _U64, _U64, _U64, _U64, _U64),
-    ),
+    4: (TradeSettled, _TRADE),
     5: (TradeSkipped, (_DIGEST, _U64)),
+    _TRADE_WITH_FEE: (TradeSettled, (*_TRADE, _AMOUNT)),
+    7: (BondChanged, (_ADDRESS, _AMOUNT)),
+    8: (Slashed, (_ADDRESS, _AMOUNT, _BOOL)),
+    9: (DisputeLost, (_ADDRESS, _AMOUNT)),
+    10: (Defaulted, (_ADDRESS, _DIGEST, _ADDRESS, _AMOUNT)),
 }
-_TAGS: dict[type[Fact], int] = {form: tag for tag, (form, _) in _FORMS.items()}
-_NAMES: dict[int, tuple[str, ...]] = {tag: tuple(f.name for f in fields(form)) for tag, (form, _) in _FORMS.items()}
+_TAGS: dict[type[Fact], int] = {form: tag for tag, (form, _) in _FORMS.items() if tag != _TRADE_WITH_FEE}
+_NAMES: dict[int, tuple[str, ...]] = {
+    tag: tuple(each.name for each in fields(form))[: len(kinds)] for tag, (form, kinds) in _FORMS.items()
+}
 
 
 def encode_block(block: BlockFacts) -> bytes:
@@ -111,7 +137,7 @@ def decode_block(number: int, body: bytes) -> BlockFacts:
 
 
 def _encode_fact(fact: Fact) -> list[object]:
-    tag = _TAGS[type(fact)]
+    tag = _TRADE_WITH_FEE if isinstance(fact, TradeSettled) and fact.sink_fee else _TAGS[type(fact)]
     kinds = _FORMS[tag][1]
     name = type(fact).__name__
     return [tag, *(_write(name, at, kind, getattr(fact, at)) for at, kind in zip(_NAMES[tag], kinds, strict=True))]

@@ -62,9 +62,46 @@ class TradeSettled:
     maker_to: int
     taker_from: int
     taker_to: int
+    sink_fee: int = 0  # micro-units that the trade sent to the fee sink
 
 
-Fact = FundsChanged | SessionAuthorised | SessionRevoked | TradeSettled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BondChanged:
+    """An owner's whole bond after a change, unbonding part excluded, in micro-units. Spec: [REP-3]."""
+
+    owner: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slashed:
+    """An owner was convicted by a proof; the amount is what was due. Spec: [REP-3]."""
+
+    owner: Address
+    amount: int
+    is_over_signing: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeLost:
+    """An arbitrator decided against an owner. Spec: [REP-3]."""
+
+    owner: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaulted:
+    """A ticket failed for want of an owner's lots, cap or funds; the amount is what was due. Spec: [REP-3]."""
+
+    owner: Address
+    ticket: Digest
+    victim: Address
+    amount: int
+
+
+Offence = Slashed | DisputeLost | Defaulted
+Fact = FundsChanged | SessionAuthorised | SessionRevoked | TradeSettled | BondChanged | Offence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

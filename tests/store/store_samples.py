@@ -4,10 +4,14 @@ from hypothesis import strategies as st
 
 from orrange_p2p.core.facts import (
     BlockFacts,
+    BondChanged,
+    Defaulted,
+    DisputeLost,
     Fact,
     FundsChanged,
     SessionAuthorised,
     SessionRevoked,
+    Slashed,
     TradeSettled,
     TradeSkipped,
 )
@@ -65,6 +69,7 @@ def make_trade(ticket: bytes, *, path: TradePath = "equal", completed_ms: int = 
 
 _addresses = st.binary(min_size=20, max_size=20).map(Address)
 _u64 = st.integers(0, U64_MAX)
+_amounts = st.integers(0, 2**256 - 1)
 
 
 def _digests() -> st.SearchStrategy[bytes]:
@@ -101,8 +106,13 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
         maker_to=_u64,
         taker_from=_u64,
         taker_to=_u64,
+        sink_fee=st.one_of(st.just(0), _amounts),
     ),
     st.builds(TradeSkipped, ticket=_digests().map(TicketDigest), reason=st.integers(0, 255)),
+    st.builds(BondChanged, owner=_addresses, amount=_amounts),
+    st.builds(Slashed, owner=_addresses, amount=_amounts, is_over_signing=st.booleans()),
+    st.builds(DisputeLost, owner=_addresses, amount=_amounts),
+    st.builds(Defaulted, owner=_addresses, ticket=_digests().map(TicketDigest), victim=_addresses, amount=_amounts),
 )
 
 BLOCKS: st.SearchStrategy[BlockFacts] = st.builds(

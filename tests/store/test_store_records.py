@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from store_samples import BLOCKS, make_block, make_entry
 
-from orrange_p2p.core.facts import BlockFacts, FundsChanged
+from orrange_p2p.core.facts import BlockFacts, BondChanged, FundsChanged, TradeSettled
 from orrange_p2p.core.types import Address, MarketId
 from orrange_p2p.errors import InternalError
 from orrange_p2p.store.blocks import decode_block, encode_block
@@ -14,6 +14,7 @@ from orrange_p2p.store.interface import StoreBatch
 from orrange_p2p.store.records import TRADE_PATHS, Table, decode_entry, decode_trade, encode_batch, make_row, unseal
 
 HASH, PARENT = b"h" * 32, b"p" * 32
+_TRADE = (b"k" * 32, b"m" * 32, b"1" * 32, b"2" * 32, b"a" * 20, b"b" * 20, True, 100, 0, 3, 4, 7)
 
 
 def _block(*facts: object) -> bytes:
@@ -39,6 +40,20 @@ def test_a_cut_or_lengthened_block_is_refused(block: BlockFacts) -> None:
 def test_amounts_beyond_64_bits_keep_sign_and_size(delta: int) -> None:
     fact = FundsChanged(owner=Address(b"o" * 20), market=MarketId(b"m" * 32), token=Address(b"t" * 20), delta=delta)
     assert decode_block(1, encode_block(make_block(1, facts=(fact,)))).facts == (fact,)
+
+
+def test_a_trade_stored_before_there_were_fees_is_read_and_written_as_it_was() -> None:
+    body = _block([4, *_TRADE])
+    block = decode_block(1, body)
+    assert [fact.sink_fee for fact in block.facts if isinstance(fact, TradeSettled)] == [0]
+    assert encode_block(block) == body
+
+
+@pytest.mark.parametrize("amount", [-1, 2**256])
+def test_a_bond_that_nobody_can_have_is_refused(amount: int) -> None:
+    fact = BondChanged(owner=Address(b"o" * 20), amount=amount)
+    with pytest.raises(InternalError, match=r"expected a storable BondChanged\.amount"):
+        encode_block(make_block(1, facts=(fact,)))
 
 
 @pytest.mark.parametrize("delta", [2**256, -(2**256)])
@@ -67,7 +82,17 @@ def test_an_amount_that_no_token_has_is_refused(delta: int) -> None:
         cbor2.dumps([HASH, PARENT, 5, "facts"]),
         _block(5),
         _block([]),
+        _block([11, b"o" * 20]),
+        _block([7, b"o" * 20, 5]),
+        _block([7, b"o" * 20, [False, b"\x05"]]),
+        _block([7, b"o" * 20, b"\x00\x05"]),
+        _block([7, b"o" * 20, bytes(33)]),
+        _block([8, b"o" * 20, b"\x05", 1]),
         _block([9, b"o" * 20]),
+        _block([10, b"o" * 20, b"k" * 32, b"v" * 19, b"\x05"]),
+        _block([6, *_TRADE]),
+        _block([6, *_TRADE, b""]),
+        _block([4, *_TRADE, b"\x05"]),
         _block([[], b"o" * 20]),
         _block([3, b"o" * 20]),
         _block([3, b"o" * 20, b"s" * 20, 1]),
