@@ -1,6 +1,7 @@
 """What the chain has said so far, so that it can be asked as of any block.
 
-Append-only: every figure is kept with the block it became true in, and a question names a block.
+Append-only: every figure is kept with the block it became true in, and a question names a block. What reputation is
+computed from is kept in `conduct`.
 Spec: protocol/spec/03-orders.md [BOOK-1, FUND-1, FUND-4, HOLD-5].
 """
 
@@ -8,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orrange_p2p.core.conduct import Conduct
 from orrange_p2p.core.facts import (
     BlockFacts,
     Fact,
@@ -49,6 +51,7 @@ class Ledger:
     """Chain facts up to the last block added. Blocks are added in order, without gaps."""
 
     def __init__(self, markets: Mapping[MarketId, Market]) -> None:
+        self.conduct = Conduct()
         self._markets = dict(markets)
         self._blocks: list[BlockRef] = []
         self._times: list[int] = []
@@ -80,6 +83,7 @@ class Ledger:
         self._times.append(block.time_s)
         for fact in block.facts:
             self._apply(block.number, fact)
+            self.conduct.add(block.number, block.time_s, fact)
             if isinstance(fact, TradeSettled):
                 self._touched.setdefault(block.number, []).extend((fact.maker_owner, fact.taker_owner))
             elif not isinstance(fact, TradeSkipped):
@@ -146,6 +150,10 @@ class Ledger:
         self._move(number, buyer, fact.market, market.base, base_amount)
         self._move(number, buyer, fact.market, market.quote, -quote_amount)
         self._move(number, seller, fact.market, market.quote, quote_amount)
+
+    def has_passed(self, time_limit_s: int) -> bool:
+        """Whether a block later than `time_limit_s` has been seen, so that the last one up to it is known."""
+        return bool(self._times) and self._times[-1] > time_limit_s
 
     def fund_block(self, time_limit_s: int) -> BlockRef | None:
         """The last block with `time_s <= time_limit_s`, if a later one has been seen. Spec: [BOOK-1]."""
