@@ -3,6 +3,7 @@
 Spec: protocol/spec/01-types.md [NET-2].
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from orrange_p2p.core import cbor
@@ -15,18 +16,25 @@ from orrange_p2p.core.codec import (
     ticket_list,
 )
 from orrange_p2p.core.messages import (
+    LAST_PLACE,
+    Compare,
     DeclineFrame,
     DeclineReason,
+    Differences,
+    GetProofs,
     GetRun,
     Head,
     Heads,
     Hello,
     LateOrders,
+    Listing,
     Offer,
     OfferFrame,
     Prepare,
+    Proofs,
     Ready,
     Run,
+    Span,
     SyncMessage,
     TicketFrame,
     TicketItem,
@@ -50,6 +58,13 @@ MAX_SYNC_FRAME_BYTES = 256 * 1024
 MAX_SKIPS = 64
 MAX_LATE = 256
 MAX_ABSENT = 128
+MAX_RANGES = 1024
+MAX_IDS = 4096
+MAX_TOLD_HEADS = 2048
+MAX_PROOFS = 16
+MAX_PROOF_BYTES = 8 * 1024
+SALT_BYTES = 16
+FINGERPRINT_BYTES = 8
 _MAX_MARKETS = 256
 _MAX_HEADS = 4096
 _MAX_RUN = 4096
@@ -173,7 +188,35 @@ def encode_sync_message(message: SyncMessage) -> bytes:
         return cbor.encode([2, message.request, message.market, heads])
     if isinstance(message, GetRun):
         return cbor.encode([3, message.request, message.market, message.session, message.from_seq, message.to_seq])
-    return cbor.encode([4, message.request, message.has_more, list(message.entries)])
+    if isinstance(message, Run):
+        return cbor.encode([4, message.request, message.has_more, list(message.entries)])
+    if isinstance(message, Compare):
+        listings = [[_place(one.low), _place(one.high), list(one.ids)] for one in message.listings]
+        return cbor.encode([5, message.request, message.market, message.salt, _span_list(message.spans), listings])
+    if isinstance(message, Differences):
+        return cbor.encode(
+            [
+                6,
+                message.request,
+                _place(message.reached),
+                _span_list(message.spans),
+                [[_place(low), _place(high)] for low, high in message.told],
+                [[head.session, head.next_seq, head.head_hash] for head in message.heads],
+                list(message.lacks),
+            ]
+        )
+    if isinstance(message, GetProofs):
+        return cbor.encode([7, message.request, message.market, message.session])
+    return cbor.encode([8, message.request, list(message.proofs)])
+
+
+def _place(place: int) -> bytes:
+    """A place in its shortest form; the first and the one behind all are both empty. Spec: [SYNC-11]."""
+    return place.to_bytes(21, "big")[1:].rstrip(b"\x00")
+
+
+def _span_list(spans: tuple[Span, ...]) -> list[object]:
+    return [[[_place(place) for place in span.bounds], list(span.fingerprints)] for span in spans]
 
 
 def decode_sync_message(encoded: bytes) -> SyncMessage:
@@ -183,21 +226,7 @@ def decode_sync_message(encoded: bytes) -> SyncMessage:
         RemoteProtocolError: not such a frame; the sender is to blame.
     """
     fields = Fields(cbor.decode(encoded), "frame")
-    kind = fields.uint("type", least=1, most=4)
-    if kind == 1:
-        message: SyncMessage = _hello_from(fields)
-    elif kind == 2:
-        message = _heads_from(fields)
-    elif kind == 3:
-        message = GetRun(
-            request=fields.uint("request"),
-            market=MarketId(fields.fixed("market", 32)),
-            session=Address(fields.fixed("session", 20)),
-            from_seq=fields.uint("from_seq"),
-            to_seq=fields.uint("to_seq"),
-        )
-    else:
-        message = _run_from(fields)
+    message = _SYNC_READERS[fields.uint("type", least=1, most=len(_SYNC_READERS)) - 1](fields)
     fields.end()
     return message
 
@@ -227,6 +256,16 @@ def _heads_from(fields: Fields) -> Heads:
     return Heads(request=request, market=market, heads=heads)
 
 
+def _get_run_from(fields: Fields) -> GetRun:
+    return GetRun(
+        request=fields.uint("request"),
+        market=MarketId(fields.fixed("market", 32)),
+        session=Address(fields.fixed("session", 20)),
+        from_seq=fields.uint("from_seq"),
+        to_seq=fields.uint("to_seq"),
+    )
+
+
 def _run_from(fields: Fields) -> Run:
     request = fields.uint("request")
     has_more = fields.boolean("more")
@@ -234,3 +273,118 @@ def _run_from(fields: Fields) -> Run:
     reader = Fields(parts, "run.entries")
     entries = tuple(reader.bounded("entry", most=MAX_ENTRY_BYTES) for _ in parts)
     return Run(request=request, has_more=has_more, entries=entries)
+
+
+def _compare_from(fields: Fields) -> Compare:
+    request = fields.uint("request")
+    market = MarketId(fields.fixed("market", 32))
+    salt = fields.fixed("salt", SALT_BYTES)
+    spans = _spans_from(fields)
+    listings = fields.each("listings", _listing_from, most=MAX_RANGES)
+    _check_apart([(one.low, one.high) for one in listings], "listings")
+    _check_most(sum(len(one.fingerprints) for one in spans) + len(listings), MAX_RANGES, "ranges")
+    _check_most(sum(len(one.ids) for one in listings), MAX_IDS, "ids")
+    return Compare(request=request, market=market, salt=salt, spans=spans, listings=listings)
+
+
+def _differences_from(fields: Fields) -> Differences:
+    request = fields.uint("request")
+    reached = _high_from(fields, "reached")
+    spans = _spans_from(fields)
+    told = fields.each("told", _range_from, most=MAX_RANGES)
+    _check_apart(list(told), "told")
+    _check_most(sum(len(one.fingerprints) for one in spans) + len(told), MAX_RANGES, "ranges")
+    heads = fields.each("heads", _told_head_from, most=MAX_TOLD_HEADS)
+    _check_ascending([one.session for one in heads], "heads")
+    lacks = fields.flat("lacks", lambda one: one.fixed("id", FINGERPRINT_BYTES), most=MAX_IDS)
+    return Differences(request=request, reached=reached, spans=spans, told=told, heads=heads, lacks=lacks)
+
+
+def _told_head_from(fields: Fields) -> Head:
+    head = Head(
+        session=Address(fields.fixed("session", 20)),
+        next_seq=fields.uint("next_seq", least=1),
+        head_hash=Digest(fields.fixed("head_hash", 32)),
+    )
+    fields.end()
+    return head
+
+
+def _spans_from(fields: Fields) -> tuple[Span, ...]:
+    spans = fields.each("spans", _span_from, most=MAX_RANGES)
+    _check_apart([(span.bounds[0], span.bounds[-1]) for span in spans], "spans")
+    return spans
+
+
+def _span_from(fields: Fields) -> Span:
+    values = fields.array("bounds", least=2, most=MAX_RANGES + 1)
+    reader = Fields(values, "span.bounds")
+    inner = [_low_from(reader, "bound") for _ in values[1:]]
+    bounds = (*inner, _high_from(reader, "bound"))
+    fingerprints = fields.flat("fingerprints", lambda one: one.fixed("fingerprint", FINGERPRINT_BYTES), most=MAX_RANGES)
+    fields.end()
+    if len(bounds) != len(fingerprints) + 1 or any(low >= high for low, high in pairwise(bounds)):
+        raise RemoteProtocolError("SYNC-11", "span: expected ascending bounds, one more than fingerprints")
+    return Span(bounds=bounds, fingerprints=fingerprints)
+
+
+def _listing_from(fields: Fields) -> Listing:
+    low, high = _low_from(fields, "low"), _high_from(fields, "high")
+    ids = fields.flat("ids", lambda one: one.fixed("id", FINGERPRINT_BYTES), most=MAX_IDS)
+    fields.end()
+    return Listing(low=low, high=high, ids=ids)
+
+
+def _range_from(fields: Fields) -> tuple[int, int]:
+    low, high = _low_from(fields, "low"), _high_from(fields, "high")
+    fields.end()
+    return low, high
+
+
+def _low_from(fields: Fields, name: str) -> int:
+    encoded = fields.bounded(name, most=20)
+    if encoded.endswith(b"\x00"):
+        raise RemoteProtocolError("SYNC-11", f"{name}: expected the shortest form, was zeros at the end")
+    return int.from_bytes(encoded.ljust(20, b"\x00"), "big")
+
+
+def _high_from(fields: Fields, name: str) -> int:
+    """The end of a range: empty stands for the place behind every session."""
+    return _low_from(fields, name) or LAST_PLACE
+
+
+def _check_apart(ranges: list[tuple[int, int]], name: str) -> None:
+    ends = [place for low, high in ranges for place in (low, high)]
+    if any(low >= high for low, high in ranges) or any(left > right for left, right in pairwise(ends)):
+        raise RemoteProtocolError("SYNC-11", f"{name}: expected ranges that ascend and do not overlap")
+
+
+def _check_most(count: int, most: int, name: str) -> None:
+    if count > most:
+        raise RemoteProtocolError("SYNC-15", f"expected at most {most} {name} in a frame, was {count}")
+
+
+def _get_proofs_from(fields: Fields) -> GetProofs:
+    return GetProofs(
+        request=fields.uint("request"),
+        market=MarketId(fields.fixed("market", 32)),
+        session=Address(fields.fixed("session", 20)),
+    )
+
+
+def _proofs_from(fields: Fields) -> Proofs:
+    request = fields.uint("request")
+    proofs = fields.flat("proofs", lambda one: one.bounded("proof", most=MAX_PROOF_BYTES), most=MAX_PROOFS)
+    return Proofs(request=request, proofs=proofs)
+
+
+_SYNC_READERS: tuple[Callable[[Fields], SyncMessage], ...] = (
+    _hello_from,
+    _heads_from,
+    _get_run_from,
+    _run_from,
+    _compare_from,
+    _differences_from,
+    _get_proofs_from,
+    _proofs_from,
+)

@@ -235,4 +235,68 @@ class Run:
     entries: tuple[bytes, ...]
 
 
-SyncMessage = Hello | Heads | GetRun | Run
+LAST_PLACE = 2**160  # behind every session; a place is a session as a number, ranges of them are half open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Ranges side by side: `bounds` are their places, ascending, one more than `fingerprints`. Spec: [SYNC-11]."""
+
+    bounds: tuple[int, ...]
+    fingerprints: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A range `[low, high)` and the ids of all heads in it that the sender holds. Spec: [SYNC-11]."""
+
+    low: int
+    high: int
+    ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """Ask where the other's heads differ: ranges of ours by fingerprint, and by ids. Spec: [SYNC-12]."""
+
+    request: int
+    market: MarketId
+    salt: bytes
+    spans: tuple[Span, ...]
+    listings: tuple[Listing, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """Answer to Compare, whole up to `reached`; a range of equal fingerprints is not in it. Spec: [SYNC-13].
+
+    `spans` split ranges that differ; of those `told`, and of listings, `heads` has what the asker lacks; `lacks` are
+    the listed ids that the sender lacks.
+    """
+
+    request: int
+    reached: int
+    spans: tuple[Span, ...]
+    told: tuple[tuple[int, int], ...]
+    heads: tuple[Head, ...]
+    lacks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetProofs:
+    """Ask for what convicts a session. Spec: [SYNC-18]."""
+
+    request: int
+    market: MarketId
+    session: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proofs:
+    """Answer to GetProofs: pieces of evidence, each read by itself. Spec: [SYNC-18]."""
+
+    request: int
+    proofs: tuple[bytes, ...]
+
+
+SyncMessage = Hello | Heads | GetRun | Run | Compare | Differences | GetProofs | Proofs

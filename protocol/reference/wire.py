@@ -19,6 +19,11 @@ EVIDENCE_BYTES_MAX = 8 * 1024
 GOSSIP_BYTES_MAX = 64 * 1024
 TICKET_FRAME_BYTES_MAX = 16 * 1024
 SYNC_FRAME_BYTES_MAX = 256 * 1024
+RANGES_MAX = 1024
+IDS_MAX = 4096
+TOLD_HEADS_MAX = 2048
+PROOFS_MAX = 16
+PROOF_BYTES_MAX = 8 * 1024
 
 
 def unsigned(bits: int, *, at_least: int = 0) -> Shape:
@@ -273,12 +278,92 @@ TICKET_FRAMES = tagged(
         6: record(one_of(6), U64, DECLINE_REASON),
     }
 )
+
+
+def place(value: Any) -> None:
+    """Where among the sessions: at most 20 bytes, filled up with zeros behind, and so without any at its end."""
+    if type(value) is not bytes or len(value) > 20:
+        raise RefusedError("CBOR-4", f"expected a place of at most 20 bytes, was {value!r}")
+    if value.endswith(b"\x00"):
+        raise RefusedError("SYNC-11", "expected the shortest form of a place, was zeros at its end")
+
+
+def low_of(encoded: bytes) -> int:
+    """The number of a place where something begins. Spec: [SYNC-11]."""
+    return int.from_bytes(encoded.ljust(20, b"\x00"), "big")
+
+
+def high_of(encoded: bytes) -> int:
+    """The number of a place where something ends: the empty one is behind every session. Spec: [SYNC-11]."""
+    return low_of(encoded) or 2**160
+
+
+def check_apart(ranges: list[tuple[bytes, bytes]]) -> None:
+    """Ranges ascend, none is empty and none overlaps another. Spec: [SYNC-11]."""
+    reached = 0
+    for low, high in ranges:
+        if not reached <= low_of(low) < high_of(high):
+            raise RefusedError("SYNC-11", "expected ranges that ascend, none empty and none over another")
+        reached = high_of(high)
+
+
+def span(value: Any) -> None:
+    """Ranges side by side: their places, and between each two the fingerprint. Spec: [SYNC-11]."""
+    record(sequence(place, at_least=2), sequence(octets(8), at_least=1))(value)
+    bounds, fingerprints = value
+    if len(bounds) != len(fingerprints) + 1:
+        raise RefusedError("SYNC-11", "expected one place more than fingerprints")
+    check_apart(list(pairwise(bounds)))
+
+
+def check_most(count: int, at_most: int) -> None:
+    """Spec: [SYNC-15]."""
+    if count > at_most:
+        raise RefusedError("SYNC-15", f"expected at most {at_most} in a frame, was {count}")
+
+
+def compare(value: Any) -> None:
+    """Spec: [SYNC-12], [SYNC-15]."""
+    listing = record(place, place, sequence(octets(8)))
+    record(one_of(5), U64, DIGEST, octets(16), sequence(span), sequence(listing))(value)
+    spans, listings = value[4:]
+    check_apart([(bounds[0], bounds[-1]) for bounds, _ in spans])
+    check_apart([(low, high) for low, high, _ in listings])
+    check_most(sum(len(fingerprints) for _, fingerprints in spans) + len(listings), RANGES_MAX)
+    check_most(sum(len(ids) for _, _, ids in listings), IDS_MAX)
+
+
+def differences(value: Any) -> None:
+    """Spec: [SYNC-13], [SYNC-15]."""
+    head = record(ADDRESS, unsigned(64, at_least=1), DIGEST)
+    told_range = record(place, place)
+    record(
+        one_of(6), U64, place, sequence(span), sequence(told_range), ascending(head), sequence(octets(8))
+    )(value)  # fmt: skip
+    _, _, _, spans, told, heads, lacks = value
+    check_apart([(bounds[0], bounds[-1]) for bounds, _ in spans])
+    check_apart([(low, high) for low, high in told])
+    check_most(sum(len(fingerprints) for _, fingerprints in spans) + len(told), RANGES_MAX)
+    check_most(len(heads), TOLD_HEADS_MAX)
+    check_most(len(lacks), IDS_MAX)
+
+
+def evidence(value: Any) -> None:
+    """One piece of evidence, which is read by itself. Spec: [SYNC-18]."""
+    if type(value) is not bytes or len(value) > PROOF_BYTES_MAX:
+        raise RefusedError("CBOR-4", f"expected evidence of at most {PROOF_BYTES_MAX} bytes, was another value")
+
+
 SYNC_FRAMES = tagged(
     {
         1: record(one_of(1), U64, ADDRESS, ascending(DIGEST)),
         2: record(one_of(2), U64, DIGEST, ascending(record(ADDRESS, U64, DIGEST))),
         3: record(one_of(3), U64, DIGEST, ADDRESS, U64, U64),
         4: record(one_of(4), U64, boolean, sequence(encoded_entry)),
+        5: compare,
+        6: differences,
+        7: record(one_of(7), U64, DIGEST, ADDRESS),
+        8: record(one_of(8), U64, sequence(evidence, at_most=PROOFS_MAX)),
     }
 )
 

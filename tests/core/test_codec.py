@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import cbor2
@@ -19,6 +20,7 @@ from orrange_p2p.core.codec import (
     encode_item,
 )
 from orrange_p2p.core.frames import (
+    MAX_SYNC_FRAME_BYTES,
     decode_sync_message,
     decode_ticket_message,
     encode_sync_message,
@@ -37,25 +39,32 @@ from orrange_p2p.core.gossip_codec import (
     encode_presence,
 )
 from orrange_p2p.core.messages import (
+    LAST_PLACE,
     Cancel,
     Checkpoint,
+    Compare,
     DeclineFrame,
     DeclineItem,
     DeclineReason,
     Delegation,
+    Differences,
     Entry,
     EntryHeader,
+    GetProofs,
     GetRun,
     Head,
     Heads,
     Hello,
     Item,
+    Listing,
     Offer,
     OfferFrame,
     OrderItem,
     Prepare,
+    Proofs,
     Ready,
     Run,
+    Span,
     SyncMessage,
     TicketFrame,
     TicketItem,
@@ -187,6 +196,26 @@ SYNC_MESSAGES: list[SyncMessage] = [
     ),
     GetRun(request=1, market=MARKET, session=SESSION, from_seq=3, to_seq=9),
     Run(request=1, has_more=True, entries=(b"\x80", b"")),
+    Compare(
+        request=1,
+        market=MARKET,
+        salt=b"\x73" * 16,
+        spans=(Span(bounds=(0, 2**152, 3 * 2**152), fingerprints=(b"\x01" * 8, b"\x02" * 8)),),
+        listings=(
+            Listing(low=3 * 2**152, high=3 * 2**152 + 1, ids=()),
+            Listing(low=LAST_PLACE - 1, high=LAST_PLACE, ids=(b"\x03" * 8,)),
+        ),
+    ),
+    Differences(
+        request=1,
+        reached=LAST_PLACE,
+        spans=(Span(bounds=(0, 2**152), fingerprints=(b"\x01" * 8,)),),
+        told=((2**152, LAST_PLACE - 1),),
+        heads=(Head(session=SESSION, next_seq=9, head_hash=Digest(b"\x68" * 32)),),
+        lacks=(b"\x03" * 8,),
+    ),
+    GetProofs(request=1, market=MARKET, session=SESSION),
+    Proofs(request=1, proofs=(b"", b"\x01" * 8192)),
 ]
 
 
@@ -461,3 +490,43 @@ def test_a_checkpoint_with_a_list_that_falls_is_refused() -> None:
         lists: list[list[bytes]] = [[], [], []]
         lists[at - 2] = [high, low]
         assert _rule(decode_item, cbor2.dumps([7, 0, *lists])) == "CBOR-5"
+
+
+WORST_FINGERPRINTS = tuple(number.to_bytes(8, "big") for number in range(1024))
+WORST_PLACES = tuple(2**160 - 4096 + number for number in range(1025))
+WORST_RANGES = tuple(pairwise(WORST_PLACES))
+
+
+def worst_spans(count: int) -> tuple[Span, ...]:
+    """As many ranges in the longest form there is: each in its own Span."""
+    return tuple(
+        Span(bounds=bounds, fingerprints=(fingerprint,))
+        for bounds, fingerprint in zip(WORST_RANGES[:count], WORST_FINGERPRINTS, strict=False)
+    )
+
+
+@pytest.mark.parametrize("spans", [0, 512, 1024])
+def test_the_longest_frames_of_reconciliation_fit(spans: int) -> None:
+    """Spec: [SYNC-12], [SYNC-13], [SYNC-15]."""
+    rest, ids = WORST_RANGES[spans:], tuple(WORST_FINGERPRINTS) * 4
+    listings = tuple(
+        Listing(low=low, high=high, ids=ids if number == 0 else ()) for number, (low, high) in enumerate(rest)
+    )
+    asked = Compare(request=U64_MAX, market=MARKET, salt=b"\1" * 16, spans=worst_spans(spans), listings=listings)
+    heads = tuple(
+        Head(session=Address((2**159 + number).to_bytes(20, "big")), next_seq=U64_MAX, head_hash=Digest(b"\1" * 32))
+        for number in range(2048)
+    )
+    answer = Differences(
+        request=U64_MAX, reached=LAST_PLACE - 1, spans=worst_spans(spans), told=rest, heads=heads, lacks=ids
+    )
+    for message in (asked, answer):
+        encoded = encode_sync_message(message)
+        assert len(encoded) <= MAX_SYNC_FRAME_BYTES
+        assert decode_sync_message(encoded) == message
+
+
+def test_proofs_are_never_too_long() -> None:
+    """Spec: [SYNC-18]."""
+    message = Proofs(request=U64_MAX, proofs=(b"\xff" * 8192,) * 16)
+    assert len(encode_sync_message(message)) <= MAX_SYNC_FRAME_BYTES

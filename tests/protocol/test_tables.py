@@ -98,6 +98,13 @@ def test_a_preset_is_consistent_and_would_not_be_with_one_constant_too_tight(nam
             LISTS,
             [frames.MAX_SKIPS, window.MAX_LATE_SENT, 128],
         ),
+        (
+            "ranges, ids, heads in a Compare or Differences",
+            [frames.MAX_RANGES, frames.MAX_IDS, frames.MAX_TOLD_HEADS],
+        ),
+        ("ranges, ids, heads in a Compare or Differences", [wire.RANGES_MAX, wire.IDS_MAX, wire.TOLD_HEADS_MAX]),
+        ("pieces in a Proofs; bytes of each", [frames.MAX_PROOFS, frames.MAX_PROOF_BYTES]),
+        ("pieces in a Proofs; bytes of each", [wire.PROOFS_MAX, wire.PROOF_BYTES_MAX]),
     ],
 )
 def test_a_limit_is_its_row(row: str, sizes: list[int]) -> None:

@@ -25,6 +25,15 @@ DIGEST, LOW, HIGH = bytes(range(32)), bytes(20), b"\xff" * 20
 SIGNATURE = b"\x01" * 64 + b"\x1b"
 ORDER: list[Any] = [DIGEST, LOW, HIGH, 7, 1, 0, 2500, 40, 0, 1893456000, False, 0, [], [], 0]
 BODY: list[Any] = [DIGEST, bytes(32), 2500, 3, 13, 0, 10, 23, 24, 255, 0, 256, LOW, 0, bytes(32)]
+ID = bytes(range(8))
+COMPARE: list[Any] = [
+    5, 1, DIGEST, bytes(range(16)), [[[b"", b"\x20", b"\x7f\xff"], [ID, ID]]],
+    [[b"\x7f\xff", b"\x80", []], [b"\xff", b"", [ID, ID]]],
+]  # fmt: skip
+DIFFERENCES: list[Any] = [
+    6, 1, HIGH, [[[b"\x10", b"\x18", b"\x20"], [ID, ID]]], [[b"", b"\x10"], [b"\x20", b"\x7f\xff"]],
+    [[LOW, 1, bytes(32)], [HIGH, 2**64 - 1, DIGEST]], [ID],
+]  # fmt: skip
 ITEMS: dict[str, list[Any]] = {
     "delegation": [1, LOW, HIGH, bytes.fromhex("002408011220") + DIGEST, DIGEST, SIGNATURE, bytes(64)],
     "order": [2, ORDER, SIGNATURE],
@@ -128,6 +137,13 @@ def good_messages() -> list[tuple[str, str, bytes]]:
         ("heads", "sync_frame", [2, 1, DIGEST, [[LOW, 0, bytes(32)], [HIGH, 5, DIGEST]]]),
         ("get_run", "sync_frame", [3, 1, DIGEST, HIGH, 0, 16]),
         ("run", "sync_frame", [4, 1, True, [entry]]),
+        ("compare", "sync_frame", COMPARE),
+        ("compare_of_nothing", "sync_frame", [5, 1, DIGEST, bytes(16), [], []]),
+        ("compare_of_everything", "sync_frame", [5, 1, DIGEST, bytes(16), [[[b"", b""], [ID]]], []]),
+        ("differences", "sync_frame", DIFFERENCES),
+        ("differences_of_nothing", "sync_frame", [6, 1, b"", [], [], [], []]),
+        ("get_proofs", "sync_frame", [7, 1, DIGEST, HIGH]),
+        ("proofs", "sync_frame", [8, 1, [b"", bytes(8192)]]),
     ]
     named = [(f"item_{name}", "item", item) for name, item in ITEMS.items()]
     named += [(f"evidence_of_{name}", "evidence", piece) for name, piece in EVIDENCE.items()]
@@ -225,7 +241,70 @@ def bad_messages() -> list[tuple[str, str, list[Any]]]:
         ("heads_with_sessions_falling", "sync_frame", [2, 1, DIGEST, [[HIGH, 0, DIGEST], [LOW, 1, DIGEST]]]),
         ("run_with_number_for_boolean", "sync_frame", [4, 1, 1, []]),
         ("run_with_an_entry_not_nested", "sync_frame", [4, 1, True, [ENTRY]]),
-        ("sync_frame_of_no_known_tag", "sync_frame", [5, 1]),
+        ("sync_frame_of_no_known_tag", "sync_frame", [9, 1]),
+        *bad_comparisons(),
+    ]
+
+
+def bad_comparisons() -> list[tuple[str, str, list[Any]]]:
+    """Frames of set reconciliation with one flaw each. Spec: [SYNC-11], [SYNC-15]."""
+    places = [place.to_bytes(3, "big") for place in range(1, 1300) if place % 256][:1025]
+    spans = {
+        "place_with_a_zero_behind": [[[b"", b"\x20\x00"], [ID]]],
+        "place_of_21_bytes": [[[b"", b"\x01" * 21], [ID]]],
+        "bounds_falling": [[[b"\x20", b"\x10"], [ID]]],
+        "bounds_equal": [[[b"\x20", b"\x20"], [ID]]],
+        "end_in_the_middle": [[[b"\x20", b"", b"\x40"], [ID, ID]]],
+        "one_bound": [[[b""], []]],
+        "a_fingerprint_missing": [[[b"", b"\x20", b""], [ID]]],
+        "a_fingerprint_more": [[[b"", b""], [ID, ID]]],
+        "a_short_fingerprint": [[[b"", b""], [ID[1:]]]],
+        "spans_falling": [[[b"\x20", b"\x30"], [ID]], [[b"", b"\x10"], [ID]]],
+        "spans_one_over_another": [[[b"", b"\x30"], [ID]], [[b"\x20", b"\x40"], [ID]]],
+        "something_behind_the_end": [[[b"\x20", b""], [ID]], [[b"\x20", b""], [ID]]],
+    }
+    found: list[tuple[str, str, list[Any]]] = []
+    for name, value in spans.items():
+        found.append((f"compare_with_{name}", "sync_frame", replaced(COMPARE, 4, value)))
+        found.append((f"differences_with_{name}", "sync_frame", replaced(DIFFERENCES, 3, value)))
+    return [
+        *found,
+        ("compare_with_a_short_salt", "sync_frame", replaced(COMPARE, 3, bytes(15))),
+        ("compare_with_1025_ranges", "sync_frame", [*COMPARE[:4], [[places, [ID] * 1024]], [[b"\xff", b"", []]]]),
+        (
+            "differences_with_1025_ranges",
+            "sync_frame",
+            [*DIFFERENCES[:3], [[places, [ID] * 1024]], [[b"", b"\xff"]], [], []],
+        ),
+        (
+            "compare_with_4097_ids",
+            "sync_frame",
+            replaced(COMPARE, 5, [[b"", b"\x20", [ID] * 4096], [b"\x20", b"", [ID]]]),
+        ),
+        ("compare_with_an_empty_listing_range", "sync_frame", replaced(COMPARE, 5, [[b"\x20", b"\x20", []]])),
+        ("compare_with_listings_falling", "sync_frame", replaced(COMPARE, 5, [[b"\x20", b"", []], [b"", b"\x20", []]])),
+        ("differences_with_told_falling", "sync_frame", replaced(DIFFERENCES, 4, [[b"\x20", b""], [b"", b"\x20"]])),
+        ("differences_with_an_empty_told_range", "sync_frame", replaced(DIFFERENCES, 4, [[b"\x20", b"\x20"]])),
+        ("differences_with_a_head_of_nothing", "sync_frame", replaced(DIFFERENCES, 5, [[LOW, 0, bytes(32)]])),
+        (
+            "differences_with_a_session_twice",
+            "sync_frame",
+            replaced(DIFFERENCES, 5, [[LOW, 1, DIGEST], [LOW, 2, DIGEST]]),
+        ),
+        (
+            "differences_with_sessions_falling",
+            "sync_frame",
+            replaced(DIFFERENCES, 5, [[HIGH, 1, DIGEST], [LOW, 1, DIGEST]]),
+        ),
+        (
+            "differences_with_2049_heads",
+            "sync_frame",
+            replaced(DIFFERENCES, 5, [[n.to_bytes(20, "big"), 1, DIGEST] for n in range(2049)]),
+        ),
+        ("differences_with_4097_lacking", "sync_frame", replaced(DIFFERENCES, 6, [ID] * 4097)),
+        ("differences_reaching_21_bytes", "sync_frame", replaced(DIFFERENCES, 2, b"\x01" * 21)),
+        ("proofs_of_17_pieces", "sync_frame", [8, 1, [b""] * 17]),
+        ("proofs_of_8_kib_and_a_byte", "sync_frame", [8, 1, [bytes(8193)]]),
     ]
 
 
