@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROGRAM = sorted((ROOT / "orrange_p2p").rglob("*.py"))
-BESIDE = sorted(path for room in ("protocol", "tests") for path in (ROOT / room).rglob("*.py"))
-OWN = {"orrange_p2p", "protocol", "tests", *(path.stem for path in BESIDE)}
+BESIDE = sorted(path for room in ("protocol", "simulations", "tests") for path in (ROOT / room).rglob("*.py"))
+OWN = {"orrange_p2p", "protocol", "simulations", "tests", *(path.stem for path in BESIDE)}
 TOOLS = {"codespell", "import-linter", "mypy", "pytest-timeout", "pytest-trio", "pytest-xdist", "ruff", "setuptools"}
 DISTRIBUTIONS = packages_distributions()
 

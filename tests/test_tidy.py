@@ -13,11 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAX_FUNCTION_LINES = 70
 MAX_FILE_LINES = 500
-CODE = sorted(path for room in ("orrange_p2p", "protocol") for path in (ROOT / room).rglob("*.py"))
+CODE = sorted(path for room in ("orrange_p2p", "protocol", "simulations") for path in (ROOT / room).rglob("*.py"))
 CORE = sorted((ROOT / "orrange_p2p" / "core").rglob("*.py"))
 BORDER = ROOT / "orrange_p2p" / "net"
 TEXT_SUFFIXES = (".py", ".md", ".sol", ".js", ".toml", ".json", ".cddl", ".csv", ".lock", "")
-TEXT_ROOMS = ("orrange_p2p", "protocol", "tests", "contracts", ".ci")
+TEXT_ROOMS = ("orrange_p2p", "protocol", "simulations", "tests", "contracts", ".ci")
 MADE_ROOMS = ("node_modules", "out", "cache", "__pycache__")
 
 Finding = tuple[int, str]
