@@ -68,7 +68,7 @@ lock: ## resolve pyproject.toml again into requirements.lock (needs uv)
 clean: ## remove everything that make made
 	rm -rf .venv contracts/node_modules contracts/out contracts/cache
 	rm -rf .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache *.egg-info
-	find orrange_p2p protocol tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find orrange_p2p protocol simulations tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV):
 	@python=$$(.ci/prepare python)
