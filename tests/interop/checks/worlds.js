@@ -1,0 +1,63 @@
+// feeds/ and book/: what feeds mean, and the book of an epoch.
+import { keccak256 } from "viem";
+import { buildBook } from "../lib/book.js";
+import { Refused } from "../lib/cbor.js";
+import { Clock } from "../lib/chain.js";
+import { feedsOf, readSoundEntry } from "../lib/feeds.js";
+import { ordersOf } from "../lib/orders.js";
+import { hasForm, same } from "../lib/vectors.js";
+
+export const WORLD = ["domain", "market", "constants", "genesisMs"];
+
+// The entry if it is sound, else null.
+async function soundOrNull(encoded, { schema, signing }) {
+  try {
+    return await readSoundEntry(schema, signing, encoded);
+  } catch (error) {
+    if (error instanceof Refused) return null;
+    throw error;
+  }
+}
+
+export async function checkFeeds(one, { schema, signing, file }) {
+  hasForm("a case", one, "name", "entries", "feeds");
+  const { market } = file;
+  const sound = [];
+  for (const [at, { encoded, refused, ...more }] of one.entries.entries()) {
+    hasForm(`entry ${at}`, more);
+    const entry = await soundOrNull(encoded, { schema, signing });
+    same(`entry ${at} is sound`, refused === null, entry !== null);
+    if (entry) sound.push(entry);
+  }
+  const feeds = await feedsOf(sound, signing.digest("Market", market), signing);
+  const answers = feeds.map(async (feed) => ({
+    session: feed.session,
+    nextSeq: feed.nextSeq,
+    standingEntries: BigInt(feed.standing.length),
+    forkedSeq: feed.forkedSeq,
+    orders: (await ordersOf(feed, market.minFillLots, signing)).map(({ id, place, claimedEpoch, isCancelled }) => ({
+      orderId: id,
+      place,
+      claimedEpoch,
+      isCancelled,
+    })),
+  }));
+  same("feeds", one.feeds, await Promise.all(answers));
+}
+
+export async function checkBook(one, { schema, signing, file }) {
+  hasForm("a case", one, "name", "epoch", "entries", "blocks", "book", "digest");
+  const { market, constants, genesisMs } = file;
+  const read = await Promise.all(one.entries.map((encoded) => soundOrNull(encoded, { schema, signing })));
+  const book = await buildBook({
+    entries: read.filter((entry) => entry !== null),
+    blocks: one.blocks,
+    epoch: one.epoch,
+    market,
+    marketId: signing.digest("Market", market),
+    clock: new Clock(constants, genesisMs),
+    signing,
+  });
+  same("book bytes", one.book, book);
+  same("book digest", one.digest, keccak256(book));
+}
