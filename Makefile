@@ -13,13 +13,14 @@ NPM := npm --silent --prefix contracts
 key = $(shell cat $(1) | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c 1-16)
 VENV := .venv/.stamp-$(call key,requirements.lock pyproject.toml)
 NODE := contracts/node_modules/.stamp-$(call key,contracts/package.json contracts/package-lock.json)
+INTEROP := tests/interop/node_modules/.stamp-$(call key,tests/interop/package.json tests/interop/package-lock.json)
 
-.PHONY: help setup demo devnet test test-python test-contracts lint format contracts contracts-check vectors bench lock clean
+.PHONY: help setup demo devnet test test-python test-contracts test-interop lint format contracts contracts-check vectors bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
-setup: $(VENV) $(NODE) ## build .venv and contracts/node_modules, nothing else
+setup: $(VENV) $(NODE) $(INTEROP) ## build .venv and both node_modules, nothing else
 
 demo: $(VENV) ## five peers and a chain in one process replay an order flow; ARGS="--events 400 --seed 7"
 	@$(BIN)/orrange demo $(ARGS)
@@ -29,12 +30,15 @@ devnet: $(VENV) $(NODE) ## the same with one process a peer, against anvil; ARGS
 
 test: test-python test-contracts ## every test there is: Python's, then the contracts'
 
-# The contracts' tools are made first: the tests of the JSON-RPC chain start the anvil among them.
-test-python: $(VENV) $(NODE) ## the Python tests alone; ARGS="tests/core -k ioc"
+# The tools of npm are made first: some tests start the anvil among them, some the JavaScript of tests/interop.
+test-python: $(VENV) $(NODE) $(INTEROP) ## the Python tests alone; ARGS="tests/core -k ioc"
 	$(BIN)/python -m pytest -q $(ARGS)
 
 test-contracts: $(NODE) ## the contracts' format, tests, fuzzing, invariants and gas figures
 	$(NPM) test
+
+test-interop: $(INTEROP) ## the vectors against the independent JavaScript program, one line a file
+	@node tests/interop/check.js $(ARGS)
 
 lint: $(VENV) ## ruff, codespell, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -66,7 +70,7 @@ lock: ## resolve pyproject.toml again into requirements.lock (needs uv)
 		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
 clean: ## remove everything that make made
-	rm -rf .venv contracts/node_modules contracts/out contracts/cache
+	rm -rf .venv contracts/node_modules tests/interop/node_modules contracts/out contracts/cache
 	rm -rf .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache *.egg-info
 	find orrange_p2p protocol simulations tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -87,3 +91,9 @@ $(NODE):
 	cd contracts
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch ../$@
+
+$(INTEROP):
+	@.ci/prepare node
+	cd tests/interop
+	npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
+	touch ../../$@

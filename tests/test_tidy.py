@@ -374,7 +374,10 @@ def test_nothing_unfinished_or_private_is_left_behind() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "contracts/package-lock.json"])
+LOCKS = ["requirements.lock", "contracts/package-lock.json", "tests/interop/package-lock.json"]
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_lock_files_carry_hashes_and_no_download_addresses(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert list(download_addresses(text)) == []
