@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { checkCbor, checkMessage, checkSignature } from "./checks/codec.js";
 import { checkTyped } from "./checks/eip712.js";
 import { checkMatching } from "./checks/matching.js";
+import { checkDecay, checkScores } from "./checks/reputation.js";
 import { checkBook, checkFeeds, WORLD } from "./checks/worlds.js";
 import { Schema } from "./lib/cddl.js";
 import { Signing } from "./lib/eip712.js";
@@ -26,8 +27,10 @@ const KNOWN = [
   [/^feeds\/feeds\.json$/, WORLD, checkFeeds],
   [/^book\/[a-z_]+\.json$/, WORLD, checkBook],
   [/^matching\/[a-z_]+\.json$/, [], checkMatching],
+  [/^reputation\/decay\.json$/, [], checkDecay],
+  [/^reputation\/(scores|thrown)\.json$/, [], checkScores],
 ];
-const FOLDERS = ["book", "codec", "eip712", "feeds", "matching"];
+const FOLDERS = ["book", "codec", "eip712", "feeds", "matching", "reputation"];
 
 function vectorFiles(root) {
   const found = readdirSync(root, { recursive: true, withFileTypes: true });

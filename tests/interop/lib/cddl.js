@@ -1,6 +1,6 @@
 // Reads protocol/orrange.cddl (RFC 8610, the part that the file uses) into checks that also name what they read: an array
-// becomes an object with its member names in camel case and `rule`, the name it has in the schema; `bstr .cbor x` becomes
-// {bytes, value}. Anything unknown in the file is an error, so that nothing goes unchecked in silence.
+// becomes an object with its member names in camel case, `parts` for members without a name, and `rule`, the name it has in the
+// schema; `bstr .cbor x` becomes {bytes, value}. Anything unknown in the file is an error, so that nothing goes unchecked in silence.
 import { decode, Refused } from "./cbor.js";
 
 const TOKEN = /^(\.\.|\.[a-z]+|\d*\*\d*|[?+[\]()/=,:]|[a-z][a-z0-9-]*|\d+)/;
@@ -96,24 +96,44 @@ export class Schema {
     if (/^\d/.test(token)) return this.range(BigInt(token));
     if (!/^[a-z]/.test(token)) throw new SyntaxError(`expected a type, was ${token}`);
     this.used.add(token);
-    if (this.tokens[0]?.startsWith(".")) return this.control(token, this.tokens.shift(), this.tokens.shift());
+    if (this.tokens[0]?.startsWith(".")) return this.control(token, this.tokens.shift());
     return (value) => this.rule(token)(value);
   }
 
   range(low) {
-    const high = this.skip("..") ? BigInt(this.tokens.shift()) : low;
+    const high = this.skip("..") ? this.number() : low;
     return (value) => expect(typeof value === "bigint" && low <= value && value <= high, `${low} to ${high}`, value);
   }
 
-  control(name, operator, argument) {
+  control(name, operator) {
     if (operator === ".cbor") {
-      this.used.add(argument);
-      return (value) => ({ bytes: this.rule(name)(value), value: this.read(argument, value) });
+      const nested = this.tokens.shift();
+      this.used.add(nested);
+      return (value) => ({ bytes: this.rule(name)(value), value: this.read(nested, value) });
     }
-    const limit = BigInt(argument);
-    const check = { ".size": (value) => length(value) === limit, ".le": (value) => value <= limit }[operator];
-    if (!check) throw new SyntaxError(`expected .size, .le or .cbor, was ${operator}`);
-    return (value) => expect(check(this.rule(name)(value)), `${name} ${operator} ${limit}`, value);
+    const [low, high] = this.bounds();
+    const measure = { ".size": length, ".le": (value) => value }[operator];
+    if (!measure || (operator === ".le" && low !== high)) throw new SyntaxError(`unknown: ${operator} ${low}..${high}`);
+    const least = operator === ".le" ? 0n : low;
+    const check = (measured) => least <= measured && measured <= high;
+    return (value) => expect(check(measure(this.rule(name)(value))), `${name} ${operator} ${low}..${high}`, value);
+  }
+
+  // A number, or two as (low..high).
+  bounds() {
+    const isPair = this.skip("(");
+    const low = this.number();
+    if (!isPair) return [low, low];
+    this.take("..");
+    const high = this.number();
+    this.take(")");
+    return [low, high];
+  }
+
+  number() {
+    const token = this.tokens.shift();
+    if (!/^\d+$/.test(token)) throw new SyntaxError(`expected a number, was ${token}`);
+    return BigInt(token);
   }
 
   array(name) {
@@ -127,7 +147,8 @@ export class Schema {
       const parts = fit(members, expect(Array.isArray(value), "an array", value));
       if (isList) return parts[0];
       const named = members.flatMap(({ key }, at) => (key === null ? [] : [[key, parts[at]]]));
-      return { rule: name, ...Object.fromEntries(named) };
+      const rest = parts.filter((_, at) => members[at].key === null && !members[at].isLiteral);
+      return { rule: name, ...Object.fromEntries(named), ...(rest.length > 0 ? { parts: rest } : {}) };
     };
   }
 
@@ -136,7 +157,8 @@ export class Schema {
     const isNamed = this.tokens[1] === ":";
     const key = isNamed ? camel(this.tokens.shift()) : null;
     if (isNamed) this.take(":");
-    return { key, least, most, check: this.choice(key) };
+    const isLiteral = key === null && /^\d+$/.test(this.tokens[0]);
+    return { key, least, most, isLiteral, check: this.choice(key) };
   }
 
   occurrence() {

@@ -1,12 +1,15 @@
 // Messages: what the schema says of them, and what CDDL cannot say: sizes, sorted lists, lists without repetition ([CBOR-5],
 // the limits of 01-types.md).
 import { Refused } from "./cbor.js";
+import { checkCompare, checkDifferences } from "./places.js";
 
 const KIB = 1024;
 const MAX_BYTES = {
   entry: 16 * KIB,
   "order-item": KIB,
   batch: 64 * KIB,
+  presence: 2 * KIB,
+  evidence: 8 * KIB,
   "ticket-frame": 16 * KIB,
   "sync-frame": 256 * KIB,
 };
@@ -32,40 +35,55 @@ function checkDistinct(name, list) {
   if (new Set(list).size !== list.length) fail(`${name} without duplicates`);
 }
 
+function checkOrder({ paymentMethods, arbitrators }) {
+  checkDistinct("payment methods", paymentMethods);
+  checkDistinct("arbitrators", arbitrators);
+}
+
+function checkLate({ late, absent }) {
+  checkSorted("late orders", late, 256);
+  checkSorted("absent sessions", absent, 128);
+}
+
+const checkParts = (message, part) => message.parts[0].forEach((one) => checkPart(part, one));
+
+// By the name that the schema has for what was read.
 const CHECKS = {
-  entry: ({ items }) => items.forEach(checkItem),
-  "order-item": ({ order }) => {
-    checkDistinct("payment methods", order.paymentMethods);
-    checkDistinct("arbitrators", order.arbitrators);
+  entry: ({ items }) => items.forEach((item) => checkPart("item", item)),
+  "order-item": ({ order }) => checkOrder(order),
+  checkpoint: ({ liveOrders, ownOffers, ownTickets }) => {
+    for (const list of [liveOrders, ownOffers, ownTickets]) checkSorted("digests", list, Infinity);
   },
-  batch: ({ entries }) => entries.forEach(checkEntry),
-  prepare: ({ skips, late }) => {
-    checkSorted("skips", skips, 64);
-    checkSorted("late orders", late, 256);
+  presence: ({ heads }) => checkSorted("heads", heads, 16),
+  "over-signed": ({ parts }) => parts.forEach(({ maker, taker }) => [maker, taker].forEach(checkOrder)),
+  entries: (message) => checkParts(message, "entry"),
+  presences: (message) => checkParts(message, "presence"),
+  evidences: (message) => checkParts(message, "evidence"),
+  prepare: (message) => {
+    checkSorted("skips", message.skips, 64);
+    checkLate(message);
   },
-  view: ({ late }) => checkSorted("late orders", late, 256),
+  view: checkLate,
   hello: ({ markets }) => checkSorted("markets", markets, 256),
   heads: ({ heads }) => checkSorted("heads", heads, 4096),
   run: ({ entries }) => {
     if (entries.length > 4096) fail(`at most 4096 entries, was ${entries.length}`);
-    entries.forEach(checkEntry);
+    entries.forEach((entry) => checkPart("entry", entry));
   },
+  compare: checkCompare,
+  differences: (message) => checkDifferences(message, checkSorted),
 };
 
-function checkItem({ bytes, value }) {
-  if (value.rule in MAX_BYTES) checkSize(value.rule, bytes);
+// A message, or one nested in another as a byte string.
+function checkPart(rule, { bytes, value }) {
+  for (const name of [rule, value.rule]) if (name in MAX_BYTES) checkSize(name, bytes);
   CHECKS[value.rule]?.(value);
 }
 
-function checkEntry({ bytes, value }) {
-  checkSize("entry", bytes);
-  CHECKS.entry(value);
-}
-
-// Reads bytes as one message: entry, item, batch, ticket-frame or sync-frame. Throws Refused at anything else.
+// Reads bytes as one message of a rule of the schema. Throws Refused at anything else.
 export function readMessage(schema, rule, hex) {
   if (rule in MAX_BYTES) checkSize(rule, hex);
   const value = schema.read(rule, hex);
-  checkItem({ bytes: hex, value });
+  checkPart(rule, { bytes: hex, value });
   return value;
 }
