@@ -21,12 +21,14 @@ from orrange_p2p.core.events import (
     AcceptRequest,
     Action,
     BlockAdded,
+    CancelAllRequested,
     CancelRequested,
     DoubtRaised,
     EntriesLoaded,
     EntriesReceived,
     Event,
     Identity,
+    ModifyRequested,
     Note,
     OrderRequested,
     PeerLost,
@@ -45,7 +47,7 @@ from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head, TicketMessage
 from orrange_p2p.core.presets import MarketRules
-from orrange_p2p.core.types import Epoch, MarketId, OrderId, PeerId, Side, TimeInForce
+from orrange_p2p.core.types import Address, Epoch, MarketId, OrderId, OrderKind, PeerId, Side, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry
 from orrange_p2p.errors import InternalError, NetworkError, OrderError, StoreError
 from orrange_p2p.net.addresses import parse_address
@@ -296,6 +298,12 @@ class Node:
         *,
         tif: TimeInForce = TimeInForce.GTC,
         expiry_s: int = 0,
+        kind: OrderKind = OrderKind.LIMIT,
+        post_only: bool = False,
+        min_tier: int = 0,
+        payment_methods: tuple[int, ...] = (),
+        arbitrators: tuple[Address, ...] = (),
+        security: int = 0,
     ) -> OrderId:
         """Place an order; returns its id once it is on disk and on its way.
 
@@ -303,19 +311,51 @@ class Node:
             OrderError: refused, with field, value and rule; nothing was signed.
         """
         request = self._next_request()
-        return await self._ask(
-            request,
-            OrderRequested(
-                now_ms=self._parts.clock_ms(),
-                request=request,
-                market=market,
-                side=side,
-                price_ticks=price_ticks,
-                quantity_lots=quantity_lots,
-                tif=tif,
-                expiry_s=expiry_s,
-            ),
+        placed = OrderRequested(
+            now_ms=self._parts.clock_ms(),
+            request=request,
+            market=market,
+            side=side,
+            price_ticks=price_ticks,
+            quantity_lots=quantity_lots,
+            tif=tif,
+            expiry_s=expiry_s,
+            kind=kind,
+            post_only=post_only,
+            min_tier=min_tier,
+            payment_methods=payment_methods,
+            arbitrators=arbitrators,
+            security=security,
         )
+        (order_id,) = await self._ask(request, placed)
+        return order_id
+
+    async def modify_order(
+        self,
+        market: MarketId,
+        order_id: OrderId,
+        *,
+        price_ticks: int | None = None,
+        quantity_lots: int | None = None,
+        expiry_s: int | None = None,
+    ) -> OrderId:
+        """Replace a live order; returns the new one's id once cancel and order are on disk and on their way.
+
+        Raises:
+            OrderError: no such live order, or the new one is refused; nothing was signed and the old one stands.
+        """
+        request = self._next_request()
+        modify = ModifyRequested(
+            now_ms=self._parts.clock_ms(),
+            request=request,
+            market=market,
+            order_id=order_id,
+            price_ticks=price_ticks,
+            quantity_lots=quantity_lots,
+            expiry_s=expiry_s,
+        )
+        (new_id,) = await self._ask(request, modify)
+        return new_id
 
     async def cancel_order(self, market: MarketId, order_id: OrderId) -> OrderId:
         """Cancel a live order; returns once the cancel is on disk and on its way.
@@ -325,6 +365,17 @@ class Node:
         """
         request = self._next_request()
         cancel = CancelRequested(now_ms=self._parts.clock_ms(), request=request, market=market, order_id=order_id)
+        (cancelled,) = await self._ask(request, cancel)
+        return cancelled
+
+    async def cancel_all_orders(self, market: MarketId) -> tuple[OrderId, ...]:
+        """Cancel every live order of this node; returns their ids once all cancels are on disk and on their way.
+
+        Raises:
+            OrderError: the node signs nothing now.
+        """
+        request = self._next_request()
+        cancel = CancelAllRequested(now_ms=self._parts.clock_ms(), request=request, market=market)
         return await self._ask(request, cancel)
 
     def _next_request(self) -> int:
@@ -333,7 +384,7 @@ class Node:
         self._last_request += 1
         return self._last_request
 
-    async def _ask(self, request: int, event: Event) -> OrderId:
+    async def _ask(self, request: int, event: Event) -> tuple[OrderId, ...]:
         answered = self._requests[request] = trio.Event()
         try:
             await self._post(event)
@@ -343,7 +394,7 @@ class Node:
             del self._requests[request]
         if isinstance(answer, RefuseRequest):
             raise OrderError(answer.field, answer.value, answer.rule, answer.message)
-        return answer.order_id
+        return answer.order_ids
 
     # Looking
 

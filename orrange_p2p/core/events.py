@@ -15,6 +15,7 @@ from orrange_p2p.core.types import (
     Epoch,
     MarketId,
     OrderId,
+    OrderKind,
     PeerId,
     Side,
     Signature,
@@ -94,7 +95,11 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequested:
-    """The owner wants an order placed, to be signed by the session."""
+    """The owner wants an order placed, to be signed by the session.
+
+    `price_ticks` of a protected market order is the worst price that the owner accepts. `expiry_s` 0 leaves the expiry
+    of an IOC, FOK or DAY order to the kernel.
+    """
 
     now_ms: int
     request: int
@@ -104,6 +109,28 @@ class OrderRequested:
     quantity_lots: int
     tif: TimeInForce
     expiry_s: int = 0
+    kind: OrderKind = OrderKind.LIMIT
+    post_only: bool = False
+    min_tier: int = 0
+    payment_methods: tuple[int, ...] = ()
+    arbitrators: tuple[Address, ...] = ()
+    security: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModifyRequested:
+    """The owner wants an order replaced by one with another price, quantity or expiry; None leaves what it was.
+
+    The quantity is the new order's own; None: the lots of the old one that no ticket has taken or may still take.
+    """
+
+    now_ms: int
+    request: int
+    market: MarketId
+    order_id: OrderId
+    price_ticks: int | None = None
+    quantity_lots: int | None = None
+    expiry_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +141,15 @@ class CancelRequested:
     request: int
     market: MarketId
     order_id: OrderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAllRequested:
+    """The owner wants every order of this node in a market cancelled."""
+
+    now_ms: int
+    request: int
+    market: MarketId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +194,9 @@ Event = (
     | BlockAdded
     | Ticked
     | OrderRequested
+    | ModifyRequested
     | CancelRequested
+    | CancelAllRequested
     | TicketMessageReceived
     | SyncRoundEnded
     | PeerLost
@@ -238,10 +276,10 @@ class Settle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptRequest:
-    """An owner's request is on disk and on its way."""
+    """An owner's request is on disk and on its way: the order placed, or those cancelled, ascending."""
 
     request: int
-    order_id: OrderId
+    order_ids: tuple[OrderId, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -423,7 +423,7 @@ class MarketKernel:
         for item in flushed.dropped:
             self.taker.on_dropped(item)
         if flushed.entry is None:
-            return []
+            return list(flushed.if_dropped)
         entry = flushed.entry
         _, appended, owners = self.feeds.add(entry)
         self.windows.keeper.touch(owners)
@@ -432,6 +432,7 @@ class MarketKernel:
             self._persist(entry, claimed),
             Publish(market=self.rules.market_id, encoded=entry.encoded),
             *flushed.follow_ups,
+            *flushed.if_dropped,
         ]
         for one in appended:
             self._note_orders(one, claimed)

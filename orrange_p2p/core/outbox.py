@@ -1,7 +1,8 @@
 """The node's own feed in one market: what waits to be said, and the entries that say it.
 
 At most one entry in each quarter of an epoch, so that four always suffice; everything that waits goes into the next.
-Spec: protocol/spec/02-feeds.md [FEED-2, FEED-3, FEED-11].
+Items that were added together stay together: one entry says them all, or they are never said.
+Spec: protocol/spec/02-feeds.md [FEED-2, FEED-3, FEED-11], 03-orders.md [ORD-7], 05-tickets.md [TICK-15].
 """
 
 from collections import deque
@@ -12,9 +13,9 @@ from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import Action, Identity
 from orrange_p2p.core.feed import Feed
 from orrange_p2p.core.feed_reader import MAX_ENTRIES_PER_EPOCH
-from orrange_p2p.core.messages import Delegation, Entry, EntryHeader, Item
+from orrange_p2p.core.messages import Cancel, Delegation, Entry, EntryHeader, Item
 from orrange_p2p.core.presets import MarketRules
-from orrange_p2p.core.types import ZERO_DIGEST, Digest, Epoch
+from orrange_p2p.core.types import ZERO_DIGEST, Digest, Epoch, OrderId
 from orrange_p2p.core.verify import VerifiedEntry, VerifiedItem, verify_item
 
 MAX_WAITING = 4096
@@ -23,12 +24,18 @@ _ITEM_BYTES_BUDGET = 15 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """An item that waits for an entry; `latest` is the last epoch the entry may claim."""
+    """Items that wait for one entry together; `latest` is the last epoch that the entry may claim."""
 
-    item: Item
-    encoded: bytes
+    items: tuple[Item, ...]
+    encoded: tuple[bytes, ...]
     latest: Epoch | None
     follow_ups: tuple[Action, ...]
+    if_dropped: tuple[Action, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Encoded size of the items."""
+        return sum(len(one) for one in self.encoded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,7 @@ class Flushed:
     entry: VerifiedEntry | None
     follow_ups: tuple[Action, ...]
     dropped: tuple[Item, ...]
+    if_dropped: tuple[Action, ...]
 
 
 class Outbox:
@@ -52,7 +60,7 @@ class Outbox:
 
     def __len__(self) -> int:
         """Items waiting."""
-        return len(self._waiting)
+        return sum(len(waiting.items) for waiting in self._waiting)
 
     @property
     def is_full(self) -> bool:
@@ -61,11 +69,31 @@ class Outbox:
 
     def waiting_items(self) -> tuple[Item, ...]:
         """Items not yet signed into an entry."""
-        return tuple(waiting.item for waiting in self._waiting)
+        return tuple(item for waiting in self._waiting for item in waiting.items)
 
-    def add(self, item: Item, *, follow_ups: tuple[Action, ...] = (), latest: Epoch | None = None) -> None:
-        """Queue an item for the next entry."""
-        self._waiting.append(Waiting(item=item, encoded=encode_item(item), latest=latest, follow_ups=follow_ups))
+    def is_cancel_waiting(self, order_id: OrderId) -> bool:
+        """Whether an own order's Cancel waits for its entry."""
+        return any(isinstance(item, Cancel) and item.order_id == order_id for item in self.waiting_items())
+
+    def add(
+        self,
+        *items: Item,
+        follow_ups: tuple[Action, ...] = (),
+        latest: Epoch | None = None,
+        if_dropped: tuple[Action, ...] = (),
+    ) -> None:
+        """Queue items for the next entry, all in one.
+
+        Args:
+            items: one, or several that stay together; at most 16 Offers, or a few of other kinds.
+            follow_ups: what to do once the entry is on disk and published.
+            latest: the last epoch that the entry may claim; later the items are dropped instead.
+            if_dropped: what to do then.
+        """
+        encoded = tuple(encode_item(item) for item in items)
+        self._waiting.append(
+            Waiting(items=items, encoded=encoded, latest=latest, follow_ups=follow_ups, if_dropped=if_dropped)
+        )
 
     def flush(self, feed: Feed | None, now_ms: int) -> Flushed | None:
         """Sign the next entry if something waits and this quarter of the epoch has none yet."""
@@ -78,33 +106,38 @@ class Outbox:
         if quarter <= self._last_quarter or not _has_room(entries, epoch):
             return None
         taken, dropped = self._take(epoch, is_first=not entries)
+        items = tuple(item for waiting in dropped for item in waiting.items)
+        if_dropped = tuple(action for waiting in dropped for action in waiting.if_dropped)
         if not taken:
-            return Flushed(entry=None, follow_ups=(), dropped=dropped) if dropped else None
+            return Flushed(entry=None, follow_ups=(), dropped=items, if_dropped=if_dropped) if dropped else None
         self._last_quarter = quarter
         prev_hash = Digest(entries[-1].entry_hash) if entries else ZERO_DIGEST
         entry = self._sign(taken, seq=len(entries), prev_hash=prev_hash, epoch=epoch)
         follow_ups = tuple(action for waiting in taken for action in waiting.follow_ups)
-        return Flushed(entry=entry, follow_ups=follow_ups, dropped=dropped)
+        return Flushed(entry=entry, follow_ups=follow_ups, dropped=items, if_dropped=if_dropped)
 
-    def _take(self, epoch: Epoch, *, is_first: bool) -> tuple[list[Waiting], tuple[Item, ...]]:
+    def _take(self, epoch: Epoch, *, is_first: bool) -> tuple[list[Waiting], list[Waiting]]:
         taken: list[Waiting] = []
-        dropped: list[Item] = []
+        dropped: list[Waiting] = []
         if is_first:
             delegation = self._delegation()
-            taken.append(Waiting(item=delegation, encoded=encode_item(delegation), latest=None, follow_ups=()))
-        room = _ITEM_BYTES_BUDGET - sum(len(waiting.encoded) for waiting in taken)
-        while self._waiting and len(taken) < MAX_ITEMS:
+            encoded = (encode_item(delegation),)
+            taken.append(Waiting(items=(delegation,), encoded=encoded, latest=None, follow_ups=(), if_dropped=()))
+        bytes_left = _ITEM_BYTES_BUDGET - sum(waiting.size_bytes for waiting in taken)
+        items_left = MAX_ITEMS - len(taken)
+        while self._waiting:
             waiting = self._waiting[0]
             if waiting.latest is not None and epoch > waiting.latest:
-                dropped.append(self._waiting.popleft().item)
+                dropped.append(self._waiting.popleft())
                 continue
-            if len(waiting.encoded) > room:
+            if waiting.size_bytes > bytes_left or len(waiting.items) > items_left:
                 break
-            room -= len(waiting.encoded)
+            bytes_left -= waiting.size_bytes
+            items_left -= len(waiting.items)
             taken.append(self._waiting.popleft())
         if is_first and len(taken) == 1:
             taken.clear()
-        return taken, tuple(dropped)
+        return taken, dropped
 
     def _delegation(self) -> Delegation:
         who = self._identity
@@ -119,7 +152,8 @@ class Outbox:
         )
 
     def _sign(self, taken: list[Waiting], *, seq: int, prev_hash: Digest, epoch: Epoch) -> VerifiedEntry:
-        item_bytes = tuple(waiting.encoded for waiting in taken)
+        said = tuple(item for waiting in taken for item in waiting.items)
+        item_bytes = tuple(one for waiting in taken for one in waiting.encoded)
         header = EntryHeader(
             session=self._identity.session,
             owner=self._identity.owner,
@@ -130,12 +164,12 @@ class Outbox:
             items_root=compute_items_root(item_bytes),
         )
         entry_hash = self._digests.entry(header)
-        items: tuple[VerifiedItem, ...] = tuple(verify_item(self._digests, waiting.item) for waiting in taken)
+        items: tuple[VerifiedItem, ...] = tuple(verify_item(self._digests, item) for item in said)
         entry = Entry(
             header=header,
             signature=self._identity.sign(Digest(entry_hash)),
             item_bytes=item_bytes,
-            items=tuple(waiting.item for waiting in taken),
+            items=said,
         )
         return VerifiedEntry(entry=entry, entry_hash=entry_hash, encoded=encode_entry(entry), items=items)
 

@@ -71,6 +71,10 @@ class OwnLots:
         locks = self._locks.get(order_id, ())
         return any(lock.digest == digest and lock.claim is Claim.SIGNED for lock in locks)
 
+    def locked(self, order_id: OrderId, *claims: Claim) -> tuple[Range, ...]:
+        """Lots of an own order under one of these claims, in no particular order."""
+        return tuple(lock.lots for lock in self._locks.get(order_id, ()) if lock.claim in claims)
+
     def release(self, order_id: OrderId, digest: TicketDigest) -> None:
         """Free lots that were bargained about or promised; signed ones stay."""
         locks = self._locks.get(order_id)

@@ -46,13 +46,17 @@ PRESETS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRules:
-    """All that a market's book depends on besides entries and chain facts."""
+    """All that a market's book depends on besides entries and chain facts.
+
+    `has_escrow` says whether the network has a contract for lanes 1 to 3; without one, an own order in them is refused.
+    """
 
     market: Market
     market_id: MarketId
     preset: Preset
     genesis_ms: int
     quote_per_bond: int = 1  # quote units that one micro-unit of a bond stands for, [FUND-6]
+    has_escrow: bool = False
 
     def epoch_at(self, now_ms: int) -> Epoch:
         """The epoch that `now_ms` falls into; 0 before genesis."""

@@ -122,9 +122,12 @@ class Desk:
         return record if record is not None and record.order.session == self.identity.session else None
 
     def is_cancelled(self, order_id: OrderId) -> bool:
-        """Whether an own order is cancelled already, though a window may still entitle it: nothing new is signed."""
+        """Whether an own order is cancelled, or about to be, though a window may still entitle it.
+
+        Nothing new is signed for it then (decision 0011).
+        """
         record = self.feeds.order(order_id)
-        return record is not None and record.is_cancelled
+        return (record is not None and record.is_cancelled) or self.outbox.is_cancel_waiting(order_id)
 
     def peer_of(self, session: Address) -> PeerId | None:
         """The peer that acts for a session, from its Delegation."""

@@ -13,11 +13,13 @@ from orrange_p2p.core.events import (
     AcceptRequest,
     Action,
     BlockAdded,
+    CancelAllRequested,
     CancelRequested,
     EntriesLoaded,
     EntriesReceived,
     Event,
     Identity,
+    ModifyRequested,
     Note,
     OrderRequested,
     PersistEntry,
@@ -84,6 +86,7 @@ class Peer:
         self.disk: list[PersistEntry] = []
         self.tickets: list[TicketItem] = []
         self.accepted: dict[int, OrderId] = {}
+        self.cancelled: dict[int, tuple[OrderId, ...]] = {}
         self.refused: dict[int, RefuseRequest] = {}
         self.notes: list[Note] = []
         self.is_up = True
@@ -216,7 +219,8 @@ class World:
         elif isinstance(action, Settle):
             self._to_settle[action.digest] = action
         elif isinstance(action, AcceptRequest):
-            peer.accepted[action.request] = action.order_id
+            peer.accepted[action.request] = action.order_ids[0] if action.order_ids else None
+            peer.cancelled[action.request] = action.order_ids
         elif isinstance(action, RefuseRequest):
             peer.refused[action.request] = action
         elif isinstance(action, Note):
@@ -275,30 +279,27 @@ class World:
                     self.sync(peer, other)
 
     def place(
-        self, peer: Peer, side: Side, price: int, lots: int, tif: TimeInForce = TimeInForce.GTC, expiry_s: int = 0
+        self, peer: Peer, side: Side, price: int, lots: int, tif: TimeInForce = TimeInForce.GTC, **terms: object
     ) -> int:
         """Ask a peer to place an order; returns the request number."""
-        self._request += 1
-        request = OrderRequested(
-            now_ms=self.now_ms,
-            request=self._request,
-            market=RULES.market_id,
-            side=side,
-            price_ticks=price,
-            quantity_lots=lots,
-            tif=tif,
-            expiry_s=expiry_s,
-        )
-        self.feed(peer, request)
-        return self._request
+        return self.ask(peer, OrderRequested, side=side, price_ticks=price, quantity_lots=lots, tif=tif, **terms)
 
     def cancel(self, peer: Peer, order_id: OrderId) -> int:
         """Ask a peer to cancel an order; returns the request number."""
+        return self.ask(peer, CancelRequested, order_id=order_id)
+
+    def modify(self, peer: Peer, order_id: OrderId, **changes: int) -> int:
+        """Ask a peer to replace an order; returns the request number."""
+        return self.ask(peer, ModifyRequested, order_id=order_id, **changes)
+
+    def cancel_all(self, peer: Peer) -> int:
+        """Ask a peer to cancel all its orders; returns the request number."""
+        return self.ask(peer, CancelAllRequested)
+
+    def ask(self, peer: Peer, kind: type, **what: object) -> int:
+        """Give a peer an owner's request; returns its number."""
         self._request += 1
-        self.feed(
-            peer,
-            CancelRequested(now_ms=self.now_ms, request=self._request, market=RULES.market_id, order_id=order_id),
-        )
+        self.feed(peer, kind(now_ms=self.now_ms, request=self._request, market=RULES.market_id, **what))
         return self._request
 
     def restart(self, peer: Peer) -> None:

@@ -22,7 +22,7 @@ from orrange_p2p.core.messages import (
 )
 from orrange_p2p.core.ranges import overlaps
 from orrange_p2p.core.tickets import build_ticket
-from orrange_p2p.core.types import U64_MAX, ZERO_DIGEST, Digest, Epoch, OrderId, Side, TimeInForce
+from orrange_p2p.core.types import U64_MAX, ZERO_DIGEST, Digest, Epoch, OrderId, Side
 from tests.core.hostile import (
     Trap,
     end_round,
@@ -129,9 +129,9 @@ def test_an_expiry_beyond_u64_is_refused() -> None:
     """Signed, it would stand in an entry that nobody, not even this node after a restart, can decode."""
     world = World(2)
     victim = world.peers[0]
-    request = world.place(victim, Side.SELL, 100, 5, TimeInForce.GTC, U64_MAX + 1)
+    request = world.place(victim, Side.SELL, 100, 5, expiry_s=U64_MAX + 1)
     assert victim.refused[request].field == "expiry"
-    assert world.place(victim, Side.SELL, 100, 5, TimeInForce.GTC, U64_MAX) in victim.accepted
+    assert world.place(victim, Side.SELL, 100, 5, expiry_s=U64_MAX) in victim.accepted
 
 
 def test_ticket_frames_for_what_we_never_signed_are_not_kept() -> None:
