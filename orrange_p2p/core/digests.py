@@ -3,9 +3,13 @@
 Spec: protocol/spec/01-types.md [SIGN-1..2], protocol/eip712.json, EIP-712.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.messages import EntryHeader
 from orrange_p2p.core.types import (
+    ZERO_DIGEST,
     Address,
     Digest,
     Domain,
@@ -137,6 +141,11 @@ class Digests:
             + ticket.group
         )
         return TicketDigest(self._digest("Ticket", words))
+
+    def group(self, legs: Iterable[Ticket]) -> Digest:
+        """What the legs of a FOK order hash to, in any order, whatever group they name. Spec: [TICK-14]."""
+        digests = sorted(self.ticket(replace(leg, group=ZERO_DIGEST)) for leg in legs)
+        return keccak256(b"".join(digests))
 
     def ready(self, ticket: TicketDigest, epoch: int) -> Digest:
         """What the maker's session signs to promise its lots."""

@@ -1,31 +1,21 @@
-"""The maker's side of a ticket: answer a Prepare with Ready, View or Decline; countersign an Offer.
+"""The maker's side of a ticket before anything is signed: answer a Prepare with Ready, View or Decline.
 
-Spec: protocol/spec/05-tickets.md [TICK-3..7, TICK-9, TICK-10].
+Spec: protocol/spec/05-tickets.md [TICK-3..7, TICK-15].
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orrange_p2p.core.book import BookOrder
 from orrange_p2p.core.events import Action, Note, Path, SendTicketMessage, SyncWith
-from orrange_p2p.core.feed import HoldRecord, OrderRecord
-from orrange_p2p.core.feed_reader import read_hold
-from orrange_p2p.core.matching import NO_SKIPS, Engine, Skips
-from orrange_p2p.core.messages import (
-    NO_EXCHANGE,
-    DeclineFrame,
-    DeclineReason,
-    Prepare,
-    Ready,
-    TicketFrame,
-    TicketItem,
-    View,
-)
+from orrange_p2p.core.feed import OrderRecord
+from orrange_p2p.core.matching import NO_SKIPS, Skips, is_compatible
+from orrange_p2p.core.messages import NO_EXCHANGE, DeclineFrame, DeclineReason, Prepare, Ready
 from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.ranges import contains, overlaps
-from orrange_p2p.core.tickets import Desk, PairKey, Suspicion, build_ticket, piece_of
-from orrange_p2p.core.types import Digest, Epoch, OrderId, PeerId, Side, Ticket, TicketDigest
-from orrange_p2p.core.verify import VerifiedOffer
-from orrange_p2p.core.window import Window
+from orrange_p2p.core.tickets import Desk, PairKey, Suspicion, is_entitled, is_ticket_of, is_within
+from orrange_p2p.core.types import ZERO_DIGEST, Epoch, Order, PeerId, Ticket, TicketDigest, TimeInForce
+from orrange_p2p.core.window import Window, Windows
 
 MAX_PARKED = 256
 MAX_PARKED_PER_PEER = 16
@@ -86,22 +76,23 @@ class Maker:
             if peer is not None and window.epoch > since and (window.epoch - since) % desk.rules.preset.wait == 0:
                 silent[peer] = None
         self._entitled_since = entitled
-        view = View(exchange=NO_EXCHANGE, window_digest=window.digest, late=desk.windows.late_orders())
+        view = desk.view(NO_EXCHANGE, window)
         return [SendTicketMessage(peer=peer, message=view) for peer in silent]
 
     def on_prepare(self, peer: PeerId, prepare: Prepare, now_ms: int, *, may_sign: bool) -> list[Action]:
         """Answer a taker, or wait for the window it speaks of."""
         desk, ticket = self._desk, prepare.ticket
         current = desk.windows.current
-        if desk.own_order(ticket.maker_order) is None:
+        maker = desk.own_order(ticket.maker_order)
+        if maker is None:
             return _decline(peer, prepare, DeclineReason.UNKNOWN)
         taker = desk.feeds.order(ticket.taker_order)
         if taker is not None and desk.peer_of(taker.order.session) != peer:
             return _decline(peer, prepare, DeclineReason.UNKNOWN)
         if taker is not None:
             self._suspicion.clear(taker.order.session)
-        if ticket != build_ticket(piece_of(ticket), ticket.epoch, ticket.ticket_nonce, desk.rules):
-            return _decline(peer, prepare, DeclineReason.LIMITS)
+            if not is_ticket_of(ticket, desk.rules, maker=maker.order, taker=taker.order):
+                return _decline(peer, prepare, DeclineReason.LIMITS)
         if current is None or ticket.epoch > current.epoch:
             is_next = ticket.epoch <= desk.rules.epoch_at(now_ms)
             if not is_next or not _has_room(self._early, peer):
@@ -127,14 +118,14 @@ class Maker:
         if taker is not None and current.epoch == ticket.epoch and current.digest == prepare.window_digest:
             skips = _skips(prepare, taker)
             pieces = desk.windows.engine.entitlements(skips) if skips else current.pieces
-            if piece_of(ticket) in pieces:
+            if is_entitled(ticket, pieces, taker.order):
                 return self._promise(peer, prepare, Path.EQUAL)
             return self._mismatch(peer, prepare)
         self._viewed[(peer, prepare.exchange)] = desk.digests.ticket(ticket)
         own = [key for key in self._viewed if key[0] == peer]
         if len(own) > MAX_VIEWED_PER_PEER or len(self._viewed) > MAX_VIEWED:
             del self._viewed[own[0]]
-        view = View(exchange=prepare.exchange, window_digest=current.digest, late=desk.windows.late_orders())
+        view = desk.view(prepare.exchange, current)
         return [SendTicketMessage(peer=peer, message=view), Note(name="view_sent")]
 
     def _compare_later(self, peer: PeerId, prepare: Prepare, now_ms: int) -> list[Action]:
@@ -165,16 +156,20 @@ class Maker:
         return actions
 
     def _compare(self, peer: PeerId, prepare: Prepare) -> list[Action]:
+        """Second comparison, of both views merged; who sends a Prepare is not absent. Spec: [TICK-4]."""
         windows, ticket = self._desk.windows, prepare.ticket
-        taker = self._desk.feeds.order(ticket.taker_order)
-        if taker is None or not self._desk.ledger.has_session(taker.order.session):
+        maker, taker = self._desk.own_order(ticket.maker_order), self._desk.feeds.order(ticket.taker_order)
+        if maker is None or taker is None or not self._desk.ledger.has_session(taker.order.session):
             return self._mismatch(peer, prepare)  # before the whole book is computed: free keys must not cost that
-        engine = windows.compare(ticket.epoch, prepare.late)
+        if not is_ticket_of(ticket, self._desk.rules, maker=maker.order, taker=taker.order):
+            return _decline(peer, prepare, DeclineReason.LIMITS)
+        absent = tuple(session for session in prepare.absent if session != taker.order.session)
+        engine = windows.compare(ticket.epoch, prepare.late, absent)
         block = windows.fund_block(ticket.epoch)
         if engine is None or block is None:
             return self._mismatch(peer, prepare)
         is_equal = engine.window_digest(ticket.epoch, block.hash) == prepare.window_digest
-        if not is_equal or piece_of(ticket) not in engine.entitlements(_skips(prepare, taker)):
+        if not is_equal or not is_entitled(ticket, engine.entitlements(_skips(prepare, taker)), taker.order):
             return self._mismatch(peer, prepare)
         return self._promise(peer, prepare, Path.RECONCILED)
 
@@ -191,23 +186,18 @@ class Maker:
 
     def _fall_back(self, peer: PeerId, prepare: Prepare, taker: OrderRecord | None) -> list[Action]:
         """Spec: [TICK-5, TICK-6]."""
-        desk, ticket = self._desk, prepare.ticket
-        windows = desk.windows
+        windows, ticket = self._desk.windows, prepare.ticket
         maker_row, taker_row = windows.keeper.order(ticket.maker_order), windows.keeper.order(ticket.taker_order)
         failed = self._mismatches.get((ticket.maker_order, ticket.taker_order), ())
         if taker is None or maker_row is None or taker_row is None or len(failed) < MISMATCHES_BEFORE_FALLBACK:
             return self._mismatch(peer, prepare)
+        skips = _skips(prepare, taker)
         is_allowed = (
-            maker_row.is_matchable
-            and taker_row.is_matchable
-            and maker_row.order.side is not taker_row.order.side
-            and maker_row.order.owner != taker_row.order.owner
-            and ticket.price_ticks == maker_row.order.price_ticks
-            and _is_within(ticket.price_ticks, taker_row.order.side, taker_row.order.price_ticks)
-            and contains(maker_row.free, (ticket.maker_from, ticket.maker_to))
-            and contains(taker_row.free, (ticket.taker_from, ticket.taker_to))
+            ticket.group == ZERO_DIGEST
+            and _may_pair(maker_row, taker_row, ticket)
+            and is_compatible(maker_row.order, taker_row.order, skips)
         )
-        if not is_allowed or _has_better_maker(windows.engine, ticket.maker_order, taker, _skips(prepare, taker)):
+        if not is_allowed or _has_better_maker(windows, maker_row, taker.order, skips):
             return self._mismatch(peer, prepare)
         if self._is_kept_for_another(prepare):
             return _decline(peer, prepare, DeclineReason.BUSY)
@@ -239,6 +229,8 @@ class Maker:
         lots = (ticket.maker_from, ticket.maker_to)
         if desk.is_cancelled(ticket.maker_order):
             return _decline(peer, prepare, DeclineReason.UNKNOWN)
+        if desk.is_declined(ticket):
+            return _decline(peer, prepare, DeclineReason.BUSY)
         if not desk.own_lots.is_free(ticket.maker_order, lots, desk.rules.epoch_start_s(ticket.epoch), besides=digest):
             return _decline(peer, prepare, DeclineReason.BUSY)
         desk.own_lots.lock(ticket.maker_order, lots, ticket, digest, Claim.PROMISED)
@@ -252,67 +244,6 @@ class Maker:
             ready_signature=desk.identity.sign(desk.digests.ready(digest, ticket.epoch)),
         )
         return [SendTicketMessage(peer=peer, message=ready)]
-
-    def on_offer(
-        self, verified: VerifiedOffer, entry_epoch: Epoch, now_ms: int, *, exchange: int | None, peer: PeerId | None
-    ) -> list[Action]:
-        """Countersign an Offer that carries this session's Ready. Spec: [TICK-9].
-
-        Args:
-            verified: the Offer, its signers recovered.
-            entry_epoch: what its entry in the taker's feed claims; the current epoch for one that came by stream.
-            now_ms: when it came.
-            exchange: the number to answer on the stream, if it came by stream.
-            peer: who to answer, if it came by stream.
-        """
-        desk = self._desk
-        offer, digest = verified.item, verified.ticket_digest
-        ticket = offer.ticket
-        record, taker = desk.own_order(ticket.maker_order), desk.feeds.order(ticket.taker_order)
-        if record is None or verified.ready_signer != desk.identity.session:
-            return []
-        if desk.own_lots.signed(ticket.maker_order, digest):
-            return []
-        hold = self._as_hold(verified, taker, entry_epoch)
-        is_good = (
-            hold is not None
-            and taker is not None
-            and taker.order.side is not record.order.side
-            and taker.order.owner != record.order.owner
-            and _is_within(ticket.price_ticks, record.order.side, record.order.price_ticks)
-            and _is_within(ticket.price_ticks, taker.order.side, taker.order.price_ticks)
-            and ticket.maker_to <= record.order.quantity_lots
-            and ticket.taker_to <= taker.order.quantity_lots
-            and self._is_in_time(ticket, now_ms)
-        )
-        lots = (ticket.maker_from, ticket.maker_to)
-        start_s = desk.rules.epoch_start_s(ticket.epoch)
-        if not is_good or not desk.own_lots.is_free(ticket.maker_order, lots, start_s, besides=digest):
-            return [Note(name="offer_refused")]
-        if taker is None or not desk.own_lots.claim_nonce(taker.order.session, ticket.ticket_nonce, digest):
-            return [Note(name="offer_refused")]
-        desk.own_lots.lock(ticket.maker_order, lots, ticket, digest, Claim.SIGNED)
-        item = TicketItem(
-            ticket=ticket,
-            taker_signature=offer.taker_signature,
-            maker_signature=desk.identity.sign(Digest(digest)),
-        )
-        follow_ups: tuple[Action, ...] = ()
-        if exchange is not None and peer is not None:
-            follow_ups = (SendTicketMessage(peer=peer, message=TicketFrame(exchange=exchange, item=item)),)
-        desk.outbox.add(item, follow_ups=follow_ups)
-        return []
-
-    def _is_in_time(self, ticket: Ticket, now_ms: int) -> bool:
-        """Whether an Offer may still be answered: a Ready is no option that a taker may use when prices have moved."""
-        rules, last = self._desk.rules, self._desk.ledger.last_block
-        if last is None or last.time_s > ticket.deadline_s:
-            return False
-        return rules.epoch_at(now_ms) <= ticket.epoch + rules.preset.k
-
-    def _as_hold(self, verified: VerifiedOffer, taker: OrderRecord | None, entry_epoch: Epoch) -> HoldRecord | None:
-        """The hold that the Offer is, or None if it does not count."""
-        return None if taker is None else read_hold(verified, taker.order.session, entry_epoch, self._desk.rules)
 
     def on_ticket(self, digest: TicketDigest, pair: PairKey) -> Path | None:
         """A ticket of an own maker order is complete; returns how it was agreed, if this run knows."""
@@ -344,21 +275,29 @@ def _skips(prepare: Prepare, taker: OrderRecord) -> Skips:
     return frozenset((taker.order.session, session) for session in prepare.skips)
 
 
-def _is_within(price_ticks: int, side: Side, limit_ticks: int) -> bool:
-    """Whether a price respects an order's limit. Spec: S2."""
-    return price_ticks <= limit_ticks if side is Side.BUY else price_ticks >= limit_ticks
+def _may_pair(maker: BookOrder, taker: BookOrder, ticket: Ticket) -> bool:
+    """Whether two orders could trade a ticket's lots at the maker's limit. Spec: [TICK-5]."""
+    return (
+        maker.is_matchable
+        and taker.is_matchable
+        and maker.order.side is not taker.order.side
+        and maker.order.tif not in (TimeInForce.IOC, TimeInForce.FOK)
+        and not taker.order.post_only
+        and ticket.price_ticks == maker.order.price_ticks
+        and is_within(ticket.price_ticks, taker.order.side, taker.order.price_ticks)
+        and contains(maker.free, (ticket.maker_from, ticket.maker_to))
+        and contains(taker.free, (ticket.taker_from, ticket.taker_to))
+    )
 
 
-def _has_better_maker(engine: Engine, maker_order: OrderId, taker: OrderRecord, skips: Skips) -> bool:
-    """Whether a compatible order that rests before `maker_order` in priority could serve the taker."""
-    order = taker.order
-    maker_side = Side.SELL if order.side is Side.BUY else Side.BUY
-    for slot in engine.side(maker_side):
-        if slot.order_id == maker_order:
+def _has_better_maker(windows: Windows, maker: BookOrder, taker: Order, skips: Skips) -> bool:
+    """Whether a compatible order that rests before `maker` in priority could serve the taker. Spec: [TICK-5]."""
+    for slot in windows.engine.side(maker.order.side):
+        if slot.order_id == maker.order_id:
             return False
-        if not _is_within(slot.price_ticks, order.side, order.price_ticks):
+        if not is_within(slot.price_ticks, taker.side, taker.price_ticks):
             return True
-        is_skipped = (order.session, slot.session) in skips
-        if slot.owner != order.owner and not slot.is_ioc and not is_skipped:
+        row = windows.keeper.order(slot.order_id)
+        if row is not None and not slot.is_ioc and is_compatible(row.order, taker, skips):
             return True
     return True

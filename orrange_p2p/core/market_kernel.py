@@ -3,6 +3,7 @@
 Spec: protocol/spec/02-feeds.md, 04-matching.md [MATCH-1], 05-tickets.md, 06-sync.md [SYNC-4, SYNC-5].
 """
 
+from orrange_p2p.core.countersign import Countersigner
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import (
     Action,
@@ -25,6 +26,7 @@ from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.maker import Maker
 from orrange_p2p.core.messages import (
     DeclineFrame,
+    DeclineItem,
     Head,
     OfferFrame,
     Prepare,
@@ -88,6 +90,7 @@ class MarketKernel:
         )
         self.taker = Taker(self.desk)
         self.maker = Maker(self.desk)
+        self.countersigner = Countersigner(self.desk)
         self.settling = Settling(ledger, rules.preset.ticket_life_s // 3)
         self.synced_peers: dict[PeerId, None] = {}
         self.tickets: dict[TicketDigest, HoldRecord] = {}
@@ -133,6 +136,7 @@ class MarketKernel:
         return []
 
     def _restore_own_lots(self) -> None:
+        """What this session signed away or declined binds it after a restart. Spec: [TICK-10], [TICK-17]."""
         feed = self.feeds.feed(self.desk.identity.session)
         for hold in feed.holds if feed is not None else ():
             ticket = hold.ticket
@@ -143,6 +147,10 @@ class MarketKernel:
                 if hold.taker_signer is not None:
                     self.desk.own_lots.claim_nonce(hold.taker_signer, ticket.ticket_nonce, hold.digest)
             self.desk.own_lots.lock(order_id, lots, ticket, hold.digest, Claim.SIGNED)
+        for entry in feed.entries if feed is not None else ():
+            for item in entry.items:
+                if isinstance(item, DeclineItem):
+                    self.desk.note_declined(item)
 
     def receive(self, event: EntriesReceived, *, may_sign: bool) -> tuple[list[Action], str | None]:
         """Take in entries from a peer. Nothing it can send here does more than be ignored and counted.
@@ -229,7 +237,7 @@ class MarketKernel:
         claimed = entry.entry.header.epoch
         for item in entry.items:
             if isinstance(item, VerifiedOffer):
-                actions.extend(self.maker.on_offer(item, claimed, now_ms, exchange=None, peer=None))
+                actions.extend(self.countersigner.on_offer(item, claimed, now_ms, exchange=None, peer=None))
         return actions
 
     def _note_tickets(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
@@ -290,7 +298,7 @@ class MarketKernel:
                 return []
             verified = verify_offer(self.desk.digests, message.offer)
             epoch = self.rules.epoch_at(now_ms)
-            return self.maker.on_offer(verified, epoch, now_ms, exchange=message.exchange, peer=peer)
+            return self.countersigner.on_offer(verified, epoch, now_ms, exchange=message.exchange, peer=peer)
         return self._on_ticket_frame(message, now_ms)
 
     def _on_ticket_frame(self, message: TicketFrame, now_ms: int) -> list[Action]:
@@ -380,7 +388,7 @@ class MarketKernel:
         epoch = self.rules.epoch_at(now_ms)
         last = self.desk.ledger.last_block
         self.desk.own_lots.expire(epoch, last.time_s if last else 0, self.rules.preset.ticket_life_s)
-        actions = self._answer_missed_offers(epoch, now_ms) if may_sign and not self._could_sign else []
+        actions = self._answer_missed_offers(now_ms) if may_sign and not self._could_sign else []
         self._could_sign = may_sign
         due = self.windows.due(now_ms)
         block = self.windows.fund_block(due) if due is not None else None
@@ -388,19 +396,26 @@ class MarketKernel:
             actions.extend(self._open_window(due, block, now_ms, may_sign=may_sign))
         actions.extend(self.taker.on_tick(epoch, now_ms))
         self.maker.on_tick(now_ms)
+        self.countersigner.on_tick()
         actions.extend(self.settling.on_tick(now_ms))
         return actions
 
-    def _answer_missed_offers(self, epoch: Epoch, now_ms: int) -> list[Action]:
-        """Offers on own orders that came while this node could not sign, as after a restart. Spec: [TICK-9]."""
-        own = self.feeds.feed(self.desk.identity.session)
+    def _answer_missed_offers(self, now_ms: int) -> list[Action]:
+        """Offers on own orders that came while this node could not sign, as after a restart.
+
+        Those that are too late for a Ticket get a Decline, so that nobody takes this session for silent any longer.
+        Spec: [TICK-9], [TICK-17], [HOLD-7].
+        """
+        own, last = self.feeds.feed(self.desk.identity.session), self.desk.ledger.last_block
         actions: list[Action] = []
         for order_id in own.orders if own is not None else ():
             for hold in self.feeds.holds_on(order_id):
                 verified, ticket = hold.verified, hold.ticket
-                is_open = ticket.maker_order == order_id and epoch <= ticket.epoch + self.rules.preset.k
-                if isinstance(verified, VerifiedOffer) and is_open:
-                    actions.extend(self.maker.on_offer(verified, hold.entry_epoch, now_ms, exchange=None, peer=None))
+                is_live = last is not None and last.time_s <= ticket.deadline_s
+                if isinstance(verified, VerifiedOffer) and ticket.maker_order == order_id and is_live:
+                    actions.extend(
+                        self.countersigner.on_offer(verified, hold.entry_epoch, now_ms, exchange=None, peer=None)
+                    )
         return actions
 
     def _open_window(self, epoch: Epoch, block: BlockRef, now_ms: int, *, may_sign: bool) -> list[Action]:

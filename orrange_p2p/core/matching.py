@@ -12,7 +12,7 @@ from orrange_p2p.core.book import Book, BookOrder
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.replay import NO_SKIPS, Piece, Replay, Skips
 from orrange_p2p.core.slots import HalfBook, Slot
-from orrange_p2p.core.types import Address, Digest, Epoch, MarketId, OrderId, Side
+from orrange_p2p.core.types import Address, Digest, Epoch, MarketId, Order, OrderId, Side
 
 __all__ = [
     "NO_SKIPS",
@@ -23,6 +23,7 @@ __all__ = [
     "compute_beacon",
     "compute_rank",
     "entitlements",
+    "is_compatible",
     "window_digest",
 ]
 
@@ -143,3 +144,13 @@ def entitlements(book: Book, assignment: Mapping[OrderId, Epoch], skips: Skips =
 def window_digest(book: Book, assignment: Mapping[OrderId, Epoch]) -> Digest:
     """Window digest of a whole book, from scratch. Spec: [MATCH-8]."""
     return build_engine(book, assignment).window_digest(book.epoch, book.block.hash)
+
+
+def is_compatible(one: Order, other: Order, skips: Skips) -> bool:
+    """Whether two orders of different sides may meet, whatever their prices. Spec: [MATCH-5]."""
+    pair = (one.session, other.session)
+    if one.owner == other.owner or one.security != other.security or pair in skips or pair[::-1] in skips:
+        return False
+    is_agreed = any(method in other.payment_methods for method in one.payment_methods)
+    is_judged = any(arbitrator in other.arbitrators for arbitrator in one.arbitrators)
+    return one.security == 0 or (is_agreed and is_judged)

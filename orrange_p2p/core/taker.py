@@ -1,8 +1,10 @@
 """The taker's side of a ticket: Prepare, compare views if need be, sign the Offer, wait for the Ticket.
 
-Spec: protocol/spec/05-tickets.md [TICK-2, TICK-4, TICK-5, TICK-8, TICK-11].
+The legs of a FOK order go together: prepared at once, offered in one entry once all are Ready, dropped if one fails.
+Spec: protocol/spec/05-tickets.md [TICK-2, TICK-4, TICK-5, TICK-8, TICK-11, TICK-15].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -22,8 +24,18 @@ from orrange_p2p.core.messages import (
     View,
 )
 from orrange_p2p.core.own_lots import Claim
-from orrange_p2p.core.tickets import MAX_BACKOFF, Desk, PairKey, Suspicion, build_ticket, piece_of
-from orrange_p2p.core.types import Address, Digest, Epoch, PeerId, Ticket, TicketDigest
+from orrange_p2p.core.tickets import (
+    MAX_BACKOFF,
+    MAX_LEGS,
+    Desk,
+    PairKey,
+    Suspicion,
+    build_ticket,
+    is_leg_taker,
+    piece_of,
+    with_group,
+)
+from orrange_p2p.core.types import ZERO_DIGEST, Address, Digest, Epoch, OrderId, PeerId, Ticket, TicketDigest
 from orrange_p2p.core.window import Window
 
 MAX_EXCHANGES = 256
@@ -37,6 +49,7 @@ class Stage(Enum):
     PREPARED = "prepared"
     SYNCING = "syncing"
     COMPARED = "compared"
+    READY = "ready"
     OFFERED = "offered"
 
 
@@ -53,6 +66,12 @@ class Exchange:
     give_up_ms: int
     stage: Stage = Stage.PREPARED
     view: View | None = None
+    ready: Ready | None = None
+
+    @property
+    def is_leg(self) -> bool:
+        """Whether it trades only together with the rest of its group."""
+        return self.ticket.group != ZERO_DIGEST
 
 
 class Taker:
@@ -75,39 +94,82 @@ class Taker:
         if silent:
             pieces = desk.windows.engine.entitlements(frozenset((own, session) for session in silent))
         actions: list[Action] = []
-        for piece in pieces:
-            if desk.own_order(piece.taker_order) is not None and len(self._exchanges) < MAX_EXCHANGES:
-                actions.extend(self._prepare(piece, window, silent, now_ms))
+        for together in self._own_pieces(pieces):
+            actions.extend(self._prepare(together, window, silent, now_ms))
         return actions
+
+    def _own_pieces(self, pieces: Sequence[Piece]) -> list[list[Piece]]:
+        """Pieces that own orders take, each alone, but all of a FOK order together. Spec: [TICK-15]."""
+        found: list[list[Piece]] = []
+        legs: dict[OrderId, list[Piece]] = {}
+        for piece in pieces:
+            record = self._desk.own_order(piece.taker_order)
+            if record is None:
+                continue
+            if not is_leg_taker(record.order):
+                found.append([piece])
+            elif piece.taker_order in legs:
+                legs[piece.taker_order].append(piece)
+            else:
+                legs[piece.taker_order] = [piece]
+                found.append(legs[piece.taker_order])
+        return found
 
     def _silent(self, epoch: Epoch) -> tuple[Address, ...]:
         """Sessions to pass over: those that did not answer, and those that had an Offer and gave no Ticket."""
         silent = {*self._suspicion.suspected(epoch), *self._unkept.suspected(epoch)}
         return tuple(sorted(silent)[:MAX_SKIPS])
 
-    def _prepare(self, piece: Piece, window: Window, silent: tuple[Address, ...], now_ms: int) -> list[Action]:
+    def _prepare(
+        self, pieces: Sequence[Piece], window: Window, silent: tuple[Address, ...], now_ms: int
+    ) -> list[Action]:
+        """Ask for all these pieces of one own order, or for none if one cannot be had now."""
         desk = self._desk
-        maker = desk.feeds.order(piece.maker_order)
-        lots = (piece.taker_from, piece.taker_to)
+        taker = desk.own_order(pieces[0].taker_order)
+        if taker is None or desk.is_cancelled(taker.order_id) or len(self._exchanges) + len(pieces) > MAX_EXCHANGES:
+            return []
         start_s = desk.rules.epoch_start_s(window.epoch)
-        if maker is None or not desk.own_lots.is_free(piece.taker_order, lots, start_s):
-            return []
-        peer = desk.peer_of(maker.order.session)
-        if peer is None:
-            return []
-        numbers = desk.numbers
-        number, ticket_nonce = numbers.exchange, numbers.ticket_nonce
-        numbers.exchange += 1
-        numbers.ticket_nonce += 1
-        ticket = build_ticket(piece, window.epoch, ticket_nonce, desk.rules)
+        tickets: list[Ticket] = []
+        partners: list[tuple[PeerId, Address]] = []
+        for nonce, piece in enumerate(pieces, start=desk.numbers.ticket_nonce):
+            maker = desk.feeds.order(piece.maker_order)
+            peer = desk.peer_of(maker.order.session) if maker is not None else None
+            is_free = desk.own_lots.is_free(taker.order_id, (piece.taker_from, piece.taker_to), start_s)
+            if maker is None or peer is None or not is_free:
+                return []
+            partners.append((peer, maker.order.session))
+            tickets.append(build_ticket(piece, window.epoch, nonce, desk.rules, maker=maker.order, taker=taker.order))
+        if is_leg_taker(taker.order):
+            if len(pieces) > MAX_LEGS or sum(piece.lots for piece in pieces) != taker.order.quantity_lots:
+                return []
+            tickets = list(with_group(desk.digests, tickets))
+        desk.numbers.ticket_nonce += len(tickets)
+        return [
+            self._open_exchange(ticket, *partner, window, silent, now_ms)
+            for ticket, partner in zip(tickets, partners, strict=True)
+        ]
+
+    def _open_exchange(
+        self,
+        ticket: Ticket,
+        peer: PeerId,
+        maker_session: Address,
+        window: Window,
+        silent: tuple[Address, ...],
+        now_ms: int,
+    ) -> Action:
+        desk = self._desk
+        number = desk.numbers.exchange
+        desk.numbers.exchange += 1
         digest = desk.digests.ticket(ticket)
-        desk.own_lots.lock(piece.taker_order, lots, ticket, digest, Claim.EXCHANGE)
-        failures = self._failures.get((piece.maker_order, piece.taker_order), ())
-        is_fallback = len(failures) >= FAILURES_BEFORE_FALLBACK
+        lots = (ticket.taker_from, ticket.taker_to)
+        desk.own_lots.lock(ticket.taker_order, lots, ticket, digest, Claim.EXCHANGE)
+        failures = self._failures.get((ticket.maker_order, ticket.taker_order), ())
+        is_fallback = ticket.group == ZERO_DIGEST and len(failures) >= FAILURES_BEFORE_FALLBACK
         self._exchanges[number] = Exchange(
             number=number,
             peer=peer,
-            maker_session=maker.order.session,
+            maker_session=maker_session,
             ticket=ticket,
             digest=digest,
             path=Path.FALLBACK if is_fallback else Path.EQUAL,
@@ -119,8 +181,9 @@ class Taker:
             window_digest=window.digest,
             skips=silent,
             is_fallback=is_fallback,
+            absent=desk.absent(),
         )
-        return [SendTicketMessage(peer=peer, message=message)]
+        return SendTicketMessage(peer=peer, message=message)
 
     def _find(self, peer: PeerId, number: int, *stages: Stage) -> Exchange | None:
         exchange = self._exchanges.get(number)
@@ -145,16 +208,16 @@ class Taker:
         if window is None or self._nudges.get(window.epoch, 0) >= MAX_NUDGES:
             return []
         self._nudges = {window.epoch: self._nudges.get(window.epoch, 0) + 1}
-        engine = desk.windows.compare(window.epoch, view.late)
+        engine = desk.windows.compare(window.epoch, view.late, view.absent)
         if engine is None:
             return []
         silent = self._silent(window.epoch)
+        skips = frozenset((desk.identity.session, session) for session in silent)
         actions: list[Action] = []
-        for piece in engine.entitlements(frozenset((desk.identity.session, session) for session in silent)):
-            maker = desk.feeds.order(piece.maker_order)
-            is_ours = desk.own_order(piece.taker_order) is not None and len(self._exchanges) < MAX_EXCHANGES
-            if is_ours and maker is not None and desk.peer_of(maker.order.session) == peer:
-                actions.extend(self._prepare(piece, window, silent, now_ms))
+        for together in self._own_pieces(engine.entitlements(skips)):
+            makers = [desk.feeds.order(piece.maker_order) for piece in together]
+            if any(maker is not None and desk.peer_of(maker.order.session) == peer for maker in makers):
+                actions.extend(self._prepare(together, window, silent, now_ms))
         return actions
 
     def on_peer_back(self, peer: PeerId, epoch: Epoch) -> None:
@@ -176,7 +239,7 @@ class Taker:
     def _prepare_again(self, exchange: Exchange, view: View, now_ms: int) -> list[Action]:
         desk = self._desk
         epoch = exchange.ticket.epoch
-        engine = desk.windows.compare(epoch, view.late)
+        engine = desk.windows.compare(epoch, view.late, view.absent)
         block = desk.windows.fund_block(epoch)
         silent = self._silent(epoch)
         skips = frozenset((desk.identity.session, session) for session in silent)
@@ -191,11 +254,15 @@ class Taker:
             window_digest=engine.window_digest(epoch, block.hash),
             skips=silent,
             late=desk.windows.late_orders(),
+            absent=desk.absent(),
         )
         return [SendTicketMessage(peer=exchange.peer, message=message)]
 
     def on_ready(self, peer: PeerId, ready: Ready) -> list[Action]:
-        """The maker keeps the lots: sign, and let the Offer leave once it is on disk. Spec: [TICK-8]."""
+        """The maker keeps the lots: sign, and let the Offer leave once it is on disk. Spec: [TICK-8].
+
+        Nothing is signed for a leg before every other leg is Ready as well. Spec: [TICK-15].
+        """
         exchange = self._find(peer, ready.exchange, Stage.PREPARED, Stage.COMPARED)
         if exchange is None:
             return []
@@ -213,19 +280,40 @@ class Taker:
             self._drop(exchange)
             return [Note(name="cancelled_meanwhile")]
         self._suspicion.clear(exchange.maker_session)
-        offer = Offer(
-            ticket=ticket,
-            taker_signature=desk.identity.sign(Digest(exchange.digest)),
-            ready_epoch=ready.ready_epoch,
-            ready_signature=ready.ready_signature,
-        )
-        exchange.stage = Stage.OFFERED
-        desk.own_lots.lock(
-            ticket.taker_order, (ticket.taker_from, ticket.taker_to), ticket, exchange.digest, Claim.SIGNED
-        )
-        frame = SendTicketMessage(peer=peer, message=OfferFrame(exchange=exchange.number, offer=offer))
-        desk.outbox.add(offer, follow_ups=(frame,), latest=Epoch(ready.ready_epoch + 2))
+        exchange.stage, exchange.ready = Stage.READY, ready
+        legs = self._together(exchange)
+        promised = [(leg, leg.ready) for leg in legs if leg.ready is not None]
+        if len(promised) == len(legs):
+            self._offer(promised)
         return []
+
+    def _together(self, exchange: Exchange) -> list[Exchange]:
+        """An exchange alone, or all legs of its group, in the order of their numbers."""
+        if not exchange.is_leg:
+            return [exchange]
+        return [one for one in self._exchanges.values() if one.ticket.group == exchange.ticket.group]
+
+    def _offer(self, promised: Sequence[tuple[Exchange, Ready]]) -> None:
+        """Sign Offers that leave in one entry, or never."""
+        desk = self._desk
+        offers: list[Offer] = []
+        frames: list[Action] = []
+        for exchange, ready in promised:
+            ticket = exchange.ticket
+            offer = Offer(
+                ticket=ticket,
+                taker_signature=desk.identity.sign(Digest(exchange.digest)),
+                ready_epoch=ready.ready_epoch,
+                ready_signature=ready.ready_signature,
+            )
+            exchange.stage = Stage.OFFERED
+            lots = (ticket.taker_from, ticket.taker_to)
+            desk.own_lots.lock(ticket.taker_order, lots, ticket, exchange.digest, Claim.SIGNED)
+            offers.append(offer)
+            frame = OfferFrame(exchange=exchange.number, offer=offer)
+            frames.append(SendTicketMessage(peer=exchange.peer, message=frame))
+        latest = min(Epoch(ready.ready_epoch + 2) for _, ready in promised)
+        desk.outbox.add(*offers, follow_ups=tuple(frames), latest=latest)
 
     def on_decline(self, peer: PeerId, decline: DeclineFrame) -> list[Action]:
         """The maker will not: try again in a later window."""
@@ -264,6 +352,8 @@ class Taker:
         """Give up on makers that did not answer; forget tickets whose deadline has passed. Spec: [TICK-11]."""
         actions: list[Action] = []
         for exchange in list(self._exchanges.values()):
+            if exchange.number not in self._exchanges or exchange.stage is Stage.READY:
+                continue  # dropped with a leg that came before it, or waiting for the legs that come after
             if exchange.stage is Stage.OFFERED:
                 if now_ms > exchange.ticket.deadline_s * 1000:
                     del self._exchanges[exchange.number]
@@ -277,12 +367,16 @@ class Taker:
         return actions
 
     def _drop(self, exchange: Exchange) -> None:
-        self._exchanges.pop(exchange.number, None)
-        self._desk.own_lots.release(exchange.ticket.taker_order, exchange.digest)
+        """Give up an exchange, and with a leg the rest of its group. Spec: [TICK-15]."""
+        for one in self._together(exchange):
+            self._exchanges.pop(one.number, None)
+            self._desk.own_lots.release(one.ticket.taker_order, one.digest)
 
     def _fail(self, exchange: Exchange) -> None:
-        """A window of this pair failed to agree. Spec: [TICK-5]."""
+        """A window of this pair failed to agree; legs have no fallback. Spec: [TICK-5]."""
         self._drop(exchange)
+        if exchange.is_leg:
+            return
         pair = (exchange.ticket.maker_order, exchange.ticket.taker_order)
         failures = self._failures.get(pair, ())
         if exchange.ticket.epoch not in failures:

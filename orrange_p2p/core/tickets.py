@@ -1,29 +1,56 @@
 """What taker and maker share: the ticket of a piece, suspicion of silent sessions, and one market's desk.
 
-Spec: protocol/spec/05-tickets.md [TICK-1, TICK-6, TICK-11].
+Spec: protocol/spec/05-tickets.md [TICK-1, TICK-6, TICK-11, TICK-14].
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import Identity
 from orrange_p2p.core.feed import OrderRecord
 from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.frames import MAX_ABSENT
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.matching import Piece
+from orrange_p2p.core.messages import DeclineItem, View
 from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.own_lots import OwnLots
 from orrange_p2p.core.presets import MarketRules
-from orrange_p2p.core.types import Address, Epoch, OrderId, PeerId, Signature, SignedTrade, Ticket
-from orrange_p2p.core.window import Windows
+from orrange_p2p.core.types import (
+    ZERO_ADDRESS,
+    ZERO_DIGEST,
+    Address,
+    Epoch,
+    Order,
+    OrderId,
+    PeerId,
+    Side,
+    Signature,
+    SignedTrade,
+    Ticket,
+    TicketKind,
+    TimeInForce,
+)
+from orrange_p2p.core.window import Window, Windows
 
 MAX_BACKOFF = 6
 MAX_PLACED = 4096
+MAX_LEGS = 16
 PairKey = tuple[OrderId, OrderId]
 
 
-def build_ticket(piece: Piece, epoch: Epoch, ticket_nonce: int, rules: MarketRules) -> Ticket:
-    """The one ticket that a piece of a window's entitlements stands for. Spec: [TICK-1]."""
+def build_ticket(
+    piece: Piece, epoch: Epoch, ticket_nonce: int, rules: MarketRules, *, maker: Order, taker: Order
+) -> Ticket:
+    """The one ticket that a piece of a window's entitlements stands for; a leg's group is left to `with_group`.
+
+    In lanes 1 to 3 the maker's preference decides among what both orders list. Orders that list nothing in common are
+    not compatible, so nobody is entitled to what comes out for them. Spec: [TICK-1].
+    """
+    is_escrow = maker.security != 0
+    methods = [method for method in maker.payment_methods if method in taker.payment_methods]
+    arbitrators = [arbitrator for arbitrator in maker.arbitrators if arbitrator in taker.arbitrators]
     return Ticket(
         maker_order=piece.maker_order,
         taker_order=piece.taker_order,
@@ -33,9 +60,42 @@ def build_ticket(piece: Piece, epoch: Epoch, ticket_nonce: int, rules: MarketRul
         taker_from=piece.taker_from,
         taker_to=piece.taker_to,
         epoch=epoch,
-        deadline_s=rules.ticket_deadline_s(epoch),
+        deadline_s=rules.ticket_deadline_s(epoch, is_leg=is_leg_taker(taker)),
         ticket_nonce=ticket_nonce,
+        kind=TicketKind.ESCROW if is_escrow else TicketKind.ATOMIC,
+        payment_method=methods[0] if is_escrow and methods else 0,
+        arbitrator=arbitrators[0] if is_escrow and arbitrators else ZERO_ADDRESS,
+        security=maker.security,
     )
+
+
+def is_leg_taker(taker: Order) -> bool:
+    """Whether the tickets of a taker's order are legs of a group. Spec: [TICK-14]."""
+    return taker.tif is TimeInForce.FOK
+
+
+def with_group(digests: Digests, legs: Sequence[Ticket]) -> tuple[Ticket, ...]:
+    """All legs of a FOK order, each with the group that they form. Spec: [TICK-14]."""
+    group = digests.group(legs)
+    return tuple(replace(leg, group=group) for leg in legs)
+
+
+def is_ticket_of(ticket: Ticket, rules: MarketRules, *, maker: Order, taker: Order) -> bool:
+    """Whether a ticket is the one that its piece stands for; of a group only its maker's leg can be seen.
+
+    Spec: [TICK-1], [TICK-14].
+    """
+    built = build_ticket(piece_of(ticket), ticket.epoch, ticket.ticket_nonce, rules, maker=maker, taker=taker)
+    is_leg = ticket.group != ZERO_DIGEST
+    return is_leg == is_leg_taker(taker) and replace(ticket, group=ZERO_DIGEST) == built
+
+
+def is_entitled(ticket: Ticket, pieces: Sequence[Piece], taker: Order) -> bool:
+    """Whether a ticket's piece is among a window's, and of a FOK order all the rest too. Spec: [TICK-3], [TICK-15]."""
+    if piece_of(ticket) not in pieces:
+        return False
+    entitled = sum(piece.lots for piece in pieces if piece.taker_order == ticket.taker_order)
+    return not is_leg_taker(taker) or entitled == taker.quantity_lots
 
 
 def piece_of(ticket: Ticket) -> Piece:
@@ -49,6 +109,11 @@ def piece_of(ticket: Ticket) -> Piece:
         taker_from=ticket.taker_from,
         taker_to=ticket.taker_to,
     )
+
+
+def is_within(price_ticks: int, side: Side, limit_ticks: int) -> bool:
+    """Whether a price respects an order's limit. Spec: S2."""
+    return price_ticks <= limit_ticks if side is Side.BUY else price_ticks >= limit_ticks
 
 
 class Suspicion:
@@ -109,6 +174,8 @@ class Desk:
     numbers: Numbers
     own_lots: OwnLots = field(default_factory=OwnLots)
     placed_ms: dict[OrderId, int] = field(default_factory=dict)
+    declined: dict[tuple[PairKey, Epoch], int] = field(default_factory=dict)  # until when it can matter, unix seconds
+    absent_at: tuple[Epoch, tuple[Address, ...]] | None = None
 
     def note_placed(self, order_id: OrderId, now_ms: int) -> None:
         """Remember when an own order was asked for, to measure how long it takes; the oldest are forgotten."""
@@ -128,6 +195,43 @@ class Desk:
         """
         record = self.feeds.order(order_id)
         return (record is not None and record.is_cancelled) or self.outbox.is_cancel_waiting(order_id)
+
+    def note_declined(self, item: DeclineItem) -> None:
+        """A Decline stands in the own feed, or waits for its entry. Spec: [TICK-17]."""
+        pair = (item.maker_order, item.taker_order)
+        self.declined[(pair, item.epoch)] = self.rules.ticket_deadline_s(item.epoch)
+
+    def is_declined(self, ticket: Ticket) -> bool:
+        """Whether this session has said that a ticket's pair and epoch get no Ticket. Spec: [TICK-17]."""
+        return ((ticket.maker_order, ticket.taker_order), ticket.epoch) in self.declined
+
+    def view(self, exchange: int, window: Window) -> View:
+        """What this node sees otherwise than others may, to show to a partner. Spec: [TICK-4]."""
+        return View(
+            exchange=exchange,
+            window_digest=window.digest,
+            late=self.windows.late_orders(),
+            absent=self.absent(),
+        )
+
+    def absent(self) -> tuple[Address, ...]:
+        """Absent sessions with orders that would match, ascending, to show to a partner. Spec: [TICK-4]."""
+        windows = self.windows
+        if windows.current is None or not windows.absent:
+            return ()
+        if self.absent_at is not None and self.absent_at[0] == windows.current.epoch:
+            return self.absent_at[1]
+        missed = [
+            session
+            for session in windows.absent
+            if any(windows.is_matchable(order_id) for order_id in self._orders_of(session))
+        ]
+        self.absent_at = (windows.current.epoch, tuple(missed[:MAX_ABSENT]))
+        return self.absent_at[1]
+
+    def _orders_of(self, session: Address) -> tuple[OrderId, ...]:
+        feed = self.feeds.feed(session)
+        return tuple(feed.orders) if feed is not None else ()
 
     def peer_of(self, session: Address) -> PeerId | None:
         """The peer that acts for a session, from its Delegation."""

@@ -6,14 +6,14 @@ Spec: protocol/spec/04-matching.md [MATCH-1], 05-tickets.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orrange_p2p.core.book import BookKeeper, BookOrder, compute_book
 from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.matching import Engine, Piece, build_engine, compute_beacon
 from orrange_p2p.core.messages import LateOrders
-from orrange_p2p.core.types import Digest, Epoch, OrderId
+from orrange_p2p.core.types import Address, Digest, Epoch, OrderId
 
 MAX_LATE_SENT = 256
 MAX_LATE_GAP = 8
@@ -40,6 +40,7 @@ class Windows:
         self.keeper = BookKeeper(feeds, ledger)
         self.engine = Engine(feeds.market_id, compute_beacon(feeds.market_id))
         self.current: Window | None = None
+        self.absent: tuple[Address, ...] = ()
         self._late: dict[OrderId, Epoch] = {}
         self._deferred: dict[OrderId, BookOrder] = {}
 
@@ -102,15 +103,18 @@ class Windows:
 
     def late_orders(self) -> LateOrders:
         """The late orders that can match, sorted by id, to show to a partner. Spec: [TICK-4]."""
-        live = sorted((order_id, late) for order_id, late in self._late.items() if self._is_matchable(order_id))
+        live = sorted((order_id, late) for order_id, late in self._late.items() if self.is_matchable(order_id))
         return tuple(live[:MAX_LATE_SENT])
 
-    def _is_matchable(self, order_id: OrderId) -> bool:
+    def is_matchable(self, order_id: OrderId) -> bool:
+        """Whether an order is live, funded and its session in order as of the last window."""
         row = self.keeper.order(order_id)
         return row is not None and row.is_matchable
 
-    def compare(self, epoch: Epoch, theirs: LateOrders) -> Engine | None:
+    def compare(self, epoch: Epoch, theirs: LateOrders, absent: tuple[Address, ...] = ()) -> Engine | None:
         """The window of `epoch` from everything known now, with the later effective epoch of either side.
+
+        `absent` are the partner's absent sessions: only who is absent on both sides is left out.
 
         Returns None if the window is too old, its fund block is unknown, or a crossing order is more than 8 epochs
         late on one side only. Spec: [TICK-4].
@@ -130,7 +134,10 @@ class Windows:
             if is_contested:
                 contested.append(order_id)  # stays in, so that it is seen to cross
             merged[order_id] = min(ours, effective) if is_contested else max(ours, effective)
-        engine = build_engine(compute_book(self._feeds, self._ledger, epoch, block), merged)
+        book = compute_book(self._feeds, self._ledger, epoch, block)
+        missing = frozenset(self.absent) & frozenset(absent)
+        present = tuple(order for order in book.orders if order.order.session not in missing)
+        engine = build_engine(replace(book, orders=present), merged)
         crossing = frozenset(slot.order_id for side in engine.crossing() for slot in side)
         if any(order_id in crossing for order_id in contested):
             return None

@@ -213,7 +213,8 @@ def test_no_late_list_makes_a_rival_vanish() -> None:
     engine = _without(taker, window.epoch, rival_order)
     (wanted,) = engine.entitlements()
     assert wanted.taker_order == own_order
-    ticket = build_ticket(wanted, window.epoch, 7, RULES)
+    asked, ours = maker.market.feeds.order(wanted.maker_order), taker.market.feeds.order(own_order)
+    ticket = build_ticket(wanted, window.epoch, 7, RULES, maker=asked.order, taker=ours.order)
     block = taker.market.windows.fund_block(window.epoch)
     digest = engine.window_digest(window.epoch, block.hash)
     prepare = Prepare(exchange=70, ticket=ticket, window_digest=digest, skips=(), is_fallback=False, late=late)

