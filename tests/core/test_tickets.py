@@ -4,7 +4,7 @@ from dataclasses import asdict, astuple, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_world import DIGESTS, GENESIS_MS, RULES
 
@@ -162,6 +162,7 @@ def is_reference_group(legs: list[Ticket], taker: Order = FOK_TAKER) -> bool:
     return tickets.is_group(DOMAIN, said, of_reference(taker))
 
 
+@settings(max_examples=150)  # every leg costs two digests in the reference
 @given(st.lists(st.integers(1, 59), unique=True, max_size=15), st.randoms(use_true_random=False))
 def test_all_legs_in_any_order_are_one_group(cuts: list[int], shuffle) -> None:
     """[TICK-14]: the group says nothing of the order in which legs are listed."""
@@ -173,6 +174,7 @@ def test_all_legs_in_any_order_are_one_group(cuts: list[int], shuffle) -> None:
     assert DIGESTS.group(legs) == legs[0].group
 
 
+@settings(max_examples=150)  # every leg costs two digests in the reference
 @given(st.lists(st.integers(1, 59), unique=True, min_size=1, max_size=15), st.data())
 def test_a_group_that_lacks_a_leg_or_has_a_changed_one_is_none(cuts: list[int], data: st.DataObject) -> None:
     """Spec: [TICK-14]."""
@@ -210,6 +212,7 @@ def test_a_leg_without_a_group_is_not_a_fok_orders_ticket() -> None:
     assert not is_ticket_of(replace(leg, group=ZERO_DIGEST), RULES, maker=MAKER, taker=FOK_TAKER)
 
 
+@settings(max_examples=150)  # every leg costs two digests in the reference
 @given(st.lists(st.integers(1, 59), unique=True, max_size=5), st.data())
 def test_a_maker_answers_what_the_reference_answers(cuts: list[int], data: st.DataObject) -> None:
     """[TICK-3], [TICK-15]: the piece is among the entitlements, and of a FOK order all the rest too."""
