@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tests.benchmarks.figures import Figure
 
-NAMES = ("codec", "signatures", "epoch", "gossip")
+NAMES = ("codec", "signatures", "epoch", "engine", "gossip")
 
 
 def main(arguments: list[str]) -> int:

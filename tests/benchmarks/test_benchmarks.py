@@ -1,5 +1,6 @@
 """Each benchmark runs at a small size and reports figures that make sense; the figures themselves are for people."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.benchmarks import codec, epoch, gossip, signatures
+from tests.benchmarks import codec, engine, epoch, gossip, signatures
+from tests.benchmarks.event_flow import Event, recorded_events, throw_events
 from tests.benchmarks.figures import Figure, compared
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +41,7 @@ def test_anything_but_one_known_name_is_refused_in_a_sentence(arguments: tuple[s
     done = _run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     was = " ".join(argument for argument in arguments if argument != "--json") or "none"
-    assert done.stderr == f"expected one benchmark of codec, signatures, epoch, gossip, was {was}\n"
+    assert done.stderr == f"expected one benchmark of codec, signatures, epoch, engine, gossip, was {was}\n"
 
 
 def test_json_is_one_line_a_figure_with_the_agreed_keys() -> None:
@@ -87,6 +89,26 @@ def test_the_epochs_that_are_measured_match_something(*, is_reached_across: bool
     times = epoch.measure(SMALL, is_reached_across=is_reached_across)
     assert len(times.epoch_ms) == SMALL.epochs
     assert times.pieces >= SMALL.epochs
+
+
+def test_engine_runs_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engine, "RECORDED", tmp_path / "none.csv.gz")
+    assert len(_check("engine", engine.run(events=300, resting=200, churn=1200))) == 6
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_all_continuous_books_find_the_same_fills(seed: int) -> None:
+    events = throw_events(seed, 2000)
+    fills = {name: play(events)[1] for name, play in engine.RUNS.items()}
+    assert len(fills["ours"]) > 200
+    assert [name for name, found in fills.items() if found != fills["ours"]] == []
+
+
+def test_recorded_events_leave_out_cancels_of_unknown_orders(tmp_path: Path) -> None:
+    path = tmp_path / "flow.csv.gz"
+    rows = ["time_ms,action,order_id,side,price_cents,quantity_satoshi", "0,submit,7,buy,100,5", "1,cancel,8,buy,100,5"]
+    path.write_bytes(gzip.compress("\n".join([*rows, "2,cancel,7,buy,100,5"]).encode()))
+    assert recorded_events(path) == [Event(0, True, 100, 5), Event(0, True, 100, 0)]
 
 
 @pytest.mark.parametrize("kind", ["ours", "stock"])
