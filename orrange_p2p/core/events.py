@@ -163,7 +163,11 @@ class TicketMessageReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRoundEnded:
-    """A round of sync with a peer is over: the heads it named at its start, or None if it failed."""
+    """A round of sync with a peer is over.
+
+    `heads` are those of the peer that were not ours when the round began, and the own session's if both held the same
+    one; None if the round failed.
+    """
 
     now_ms: int
     peer: PeerId

@@ -23,6 +23,7 @@ class Feeds:
         self._orders: dict[OrderId, OrderRecord] = {}
         self._owner_orders: dict[Address, dict[OrderId, OrderRecord]] = {}
         self._holds: dict[OrderId, list[HoldRecord]] = {}
+        self._moved: dict[Address, None] = {}
 
     @property
     def market_id(self) -> MarketId:
@@ -43,13 +44,23 @@ class Feeds:
 
     def heads(self) -> tuple[Head, ...]:
         """Heads for sync, sorted by session; a dead session's head names its lowest fork. Spec: [SYNC-1]."""
-        return tuple(
-            Head(session=session, next_seq=feed.forked_from + 1, head_hash=ZERO_DIGEST)
-            if feed.is_dead
-            else Head(session=session, next_seq=len(feed.entries), head_hash=feed.head_hash())
-            for session, feed in sorted(self._feeds.items())
-            if feed.entries or feed.is_dead
-        )
+        found = (self.head(session) for session in sorted(self._feeds))
+        return tuple(head for head in found if head is not None)
+
+    def head(self, session: Address) -> Head | None:
+        """A session's head, if anything of its feed can be shown. Spec: [SYNC-1]."""
+        feed = self._feeds.get(session)
+        if feed is None or not (feed.entries or feed.is_dead):
+            return None
+        if feed.is_dead:
+            return Head(session=session, next_seq=feed.forked_from + 1, head_hash=ZERO_DIGEST)
+        return Head(session=session, next_seq=len(feed.entries), head_hash=feed.head_hash())
+
+    def take_moved(self) -> tuple[Address, ...]:
+        """Sessions whose heads may have changed since this was last asked, ascending."""
+        moved = tuple(sorted(self._moved))
+        self._moved.clear()
+        return moved
 
     def owners(self) -> tuple[Address, ...]:
         """Owners with an order that stands, ascending."""
@@ -85,6 +96,7 @@ class Feeds:
             self._readers[session] = FeedReader(feed, session, self.rules)
         was_dead = feed.is_dead
         outcome = feed.add(entry)
+        self._moved[session] = None
         if feed.is_dead and outcome in (Outcome.FORKED, Outcome.APPENDED, Outcome.HELD):
             appended = [entry] if outcome is Outcome.APPENDED else []
             if was_dead:

@@ -24,7 +24,6 @@ from orrange_p2p.core.messages import (
     GetProofs,
     GetRun,
     Head,
-    Heads,
     Hello,
     LateOrders,
     Listing,
@@ -66,7 +65,6 @@ MAX_PROOF_BYTES = 8 * 1024
 SALT_BYTES = 16
 FINGERPRINT_BYTES = 8
 _MAX_MARKETS = 256
-_MAX_HEADS = 4096
 _MAX_RUN = 4096
 
 
@@ -183,9 +181,6 @@ def encode_sync_message(message: SyncMessage) -> bytes:
     """Encode a frame of `/orrange/sync/1`."""
     if isinstance(message, Hello):
         return cbor.encode([1, message.chain_id, message.settlement, list(message.markets)])
-    if isinstance(message, Heads):
-        heads = [[head.session, head.next_seq, head.head_hash] for head in message.heads]
-        return cbor.encode([2, message.request, message.market, heads])
     if isinstance(message, GetRun):
         return cbor.encode([3, message.request, message.market, message.session, message.from_seq, message.to_seq])
     if isinstance(message, Run):
@@ -226,7 +221,10 @@ def decode_sync_message(encoded: bytes) -> SyncMessage:
         RemoteProtocolError: not such a frame; the sender is to blame.
     """
     fields = Fields(cbor.decode(encoded), "frame")
-    message = _SYNC_READERS[fields.uint("type", least=1, most=len(_SYNC_READERS)) - 1](fields)
+    read = _SYNC_READERS.get(fields.uint("type"))
+    if read is None:
+        raise RemoteProtocolError("CBOR-4", "frame: expected a sync frame of a known type")
+    message = read(fields)
     fields.end()
     return message
 
@@ -237,23 +235,6 @@ def _hello_from(fields: Fields) -> Hello:
     markets = fields.flat("markets", lambda one: MarketId(one.fixed("market", 32)), most=_MAX_MARKETS)
     _check_ascending(list(markets), "markets")
     return Hello(chain_id=chain_id, settlement=settlement, markets=markets)
-
-
-def _heads_from(fields: Fields) -> Heads:
-    def head(one: Fields) -> Head:
-        found = Head(
-            session=Address(one.fixed("session", 20)),
-            next_seq=one.uint("next_seq"),
-            head_hash=Digest(one.fixed("head_hash", 32)),
-        )
-        one.end()
-        return found
-
-    request = fields.uint("request")
-    market = MarketId(fields.fixed("market", 32))
-    heads = fields.each("heads", head, most=_MAX_HEADS)
-    _check_ascending([one.session for one in heads], "heads")
-    return Heads(request=request, market=market, heads=heads)
 
 
 def _get_run_from(fields: Fields) -> GetRun:
@@ -378,13 +359,12 @@ def _proofs_from(fields: Fields) -> Proofs:
     return Proofs(request=request, proofs=proofs)
 
 
-_SYNC_READERS: tuple[Callable[[Fields], SyncMessage], ...] = (
-    _hello_from,
-    _heads_from,
-    _get_run_from,
-    _run_from,
-    _compare_from,
-    _differences_from,
-    _get_proofs_from,
-    _proofs_from,
-)
+_SYNC_READERS: dict[int, Callable[[Fields], SyncMessage]] = {
+    1: _hello_from,
+    3: _get_run_from,
+    4: _run_from,
+    5: _compare_from,
+    6: _differences_from,
+    7: _get_proofs_from,
+    8: _proofs_from,
+}

@@ -23,9 +23,8 @@ def place_of(session: Address) -> int:
 
 def compute_element(head: Head) -> Digest:
     """What stands for one head in digests. Spec: [SYNC-8]."""
-    is_dead = head.head_hash == ZERO_DIGEST and head.next_seq > 0
     return keccak256(
-        head.session + head.next_seq.to_bytes(8, "big") + head.head_hash + _NO_CHECKPOINT + bytes((is_dead,))
+        head.session + head.next_seq.to_bytes(8, "big") + head.head_hash + _NO_CHECKPOINT + bytes((head.is_dead,))
     )
 
 

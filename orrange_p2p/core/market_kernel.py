@@ -39,9 +39,10 @@ from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.settling import Settling
+from orrange_p2p.core.shown_heads import ShownHeads
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import ZERO_DIGEST, Epoch, PeerId, TicketDigest
+from orrange_p2p.core.types import Epoch, PeerId, TicketDigest
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
@@ -53,6 +54,7 @@ from orrange_p2p.core.verify import (
 from orrange_p2p.core.window import Windows
 
 MAX_FUTURE_EPOCHS = 2
+MAX_FAILED_ROUNDS = 3
 MAX_FEEDS = 3_000
 MAX_STRANGERS = 256
 TAIL_ENTRIES = 8
@@ -77,6 +79,7 @@ class MarketKernel:
     ) -> None:
         self.rules = rules
         self.feeds = Feeds(rules)
+        self.shown = ShownHeads(self.feeds, ledger)
         self.windows = Windows(self.feeds, ledger)
         self.desk = Desk(
             rules=rules,
@@ -92,7 +95,7 @@ class MarketKernel:
         self.maker = Maker(self.desk)
         self.countersigner = Countersigner(self.desk)
         self.settling = Settling(ledger, rules.preset.ticket_life_s // 3)
-        self.synced_peers: dict[PeerId, None] = {}
+        self.synced_peers: dict[PeerId, int] = {}  # rounds failed since the last good one
         self.tickets: dict[TicketDigest, HoldRecord] = {}
         self._strangers = 0
         self._loaded = self._own_seen = 0
@@ -334,15 +337,24 @@ class MarketKernel:
             if head.session == self.desk.identity.session:
                 self._own_seen = max(self._own_seen, head.next_seq)
         if is_done:
-            self.synced_peers[event.peer] = None
+            self.synced_peers[event.peer] = 0
             if event.peer in self._gone:
                 del self._gone[event.peer]
                 epoch = self.rules.epoch_at(event.now_ms)
                 self.taker.on_peer_back(event.peer, epoch)
                 self.maker.on_peer_back(event.peer, epoch)
+        elif event.heads is None:
+            self._count_failed_round(event.peer)
         actions = self._tell_again(event.now_ms) if self.is_synced and not was_synced else []
         actions += self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)
         return actions + self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)
+
+    def _count_failed_round(self, peer: PeerId) -> None:
+        """Spec: [SYNC-19]."""
+        if peer in self.synced_peers:
+            self.synced_peers[peer] += 1
+            if self.synced_peers[peer] >= MAX_FAILED_ROUNDS:
+                del self.synced_peers[peer]
 
     def forget_peer(self, peer: PeerId) -> None:
         """A peer disconnected: it is not one to be synced with until the next round."""
@@ -373,15 +385,15 @@ class MarketKernel:
         return actions
 
     def heads(self) -> tuple[Head, ...]:
-        """Heads to show to peers; not of strangers to the chain, whose few places differ from node to node."""
-        return tuple(head for head in self.feeds.heads() if self.desk.ledger.has_session(head.session))
+        """Heads to show to peers."""
+        return tuple(self.shown.tree().heads())
 
     def _covers(self, head: Head) -> bool:
         """Whether all that a head names is held here; a dead session's, whether it is dead here too."""
         feed = self.feeds.feed(head.session)
         if feed is None or feed.is_dead:
             return feed is not None
-        return len(feed.entries) >= head.next_seq and not (head.next_seq and head.head_hash == ZERO_DIGEST)
+        return len(feed.entries) >= head.next_seq and not head.is_dead
 
     def tick(self, now_ms: int, *, may_sign: bool) -> list[Action]:
         """Open the newest window if it is due, give up on the silent, submit what is due."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from orrange_p2p.core.types import (
+    ZERO_DIGEST,
     Address,
     Digest,
     Epoch,
@@ -205,14 +206,10 @@ class Head:
     next_seq: int
     head_hash: Digest
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heads:
-    """All heads of a market, sorted by session."""
-
-    request: int
-    market: MarketId
-    heads: tuple[Head, ...]
+    @property
+    def is_dead(self) -> bool:
+        """Whether it is that of a forked session. Spec: [SYNC-1]."""
+        return self.head_hash == ZERO_DIGEST and self.next_seq > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,4 +296,4 @@ class Proofs:
     proofs: tuple[bytes, ...]
 
 
-SyncMessage = Hello | Heads | GetRun | Run | Compare | Differences | GetProofs | Proofs
+SyncMessage = Hello | GetRun | Run | Compare | Differences | GetProofs | Proofs

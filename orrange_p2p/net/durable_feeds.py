@@ -3,8 +3,9 @@
 Spec: protocol/spec/02-feeds.md [FEED-9], 06-sync.md [SYNC-1].
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from orrange_p2p.core.head_tree import HeadTree
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head
 from orrange_p2p.core.types import Address, Digest, MarketId
@@ -32,30 +33,29 @@ class DurableFeeds:
         """The own feed is on disk up to here."""
         self._own[market] = max(next_seq, self._own.get(market, 0))
 
-    def heads(self, market: MarketId) -> tuple[Head, ...]:
+    @property
+    def own(self) -> Address:
+        """This node's own session."""
+        return self._kernel.identity.session
+
+    def tree(self, market: MarketId) -> HeadTree:
         """Heads of what may be fetched here."""
         state = self._kernel.markets.get(market)
-        return tuple(self._durable(market, state.heads())) if state is not None else ()
-
-    def _durable(self, market: MarketId, heads: Sequence[Head]) -> Iterator[Head]:
-        limit = self._own.get(market, 0)
-        for head in heads:
-            if head.session != self._kernel.identity.session or head.next_seq <= limit:
-                yield head
-            elif limit:
-                last = entries_of_own(self._kernel, market)[limit - 1]
-                yield Head(session=head.session, next_seq=limit, head_hash=Digest(last.entry_hash))
+        if state is None:
+            return HeadTree()
+        tree, limit = state.shown.tree(), self._own.get(market, 0)
+        head = tree.get(self.own)
+        if head is None or head.next_seq <= limit:
+            return tree
+        if not limit:
+            return tree.drop(self.own)
+        last = entries_of_own(self._kernel, market)[limit - 1]
+        return tree.put(Head(session=self.own, next_seq=limit, head_hash=Digest(last.entry_hash)))
 
     def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
         """Encoded entries of a feed."""
         state = self._kernel.markets.get(market)
         feed = state.feeds.feed(session) if state is not None else None
-        if session == self._kernel.identity.session:
+        if session == self.own:
             to_seq = min(to_seq, self._own.get(market, 0))
         return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
-
-    def is_dead(self, market: MarketId, session: Address) -> bool:
-        """Whether a session's fork is known."""
-        state = self._kernel.markets.get(market)
-        feed = state.feeds.feed(session) if state is not None else None
-        return feed is not None and feed.is_dead

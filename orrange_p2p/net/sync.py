@@ -1,9 +1,11 @@
-"""Sync: compare heads with a peer, fetch the runs that are missing.
+"""Sync: find where a peer's heads differ, fetch the runs that are missing.
 
-One outgoing stream per peer, opened once and kept; the other side serves it from what its kernel holds.
+One outgoing stream per peer, opened once and kept; the other side serves it from what its kernel holds and remembers
+nothing of it.
 Spec: protocol/spec/06-sync.md.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,9 +14,21 @@ from typing import Protocol, TypeVar
 import trio
 
 from orrange_p2p.core.digests import Digests
-from orrange_p2p.core.frames import MAX_SYNC_FRAME_BYTES, decode_sync_message, encode_sync_message
-from orrange_p2p.core.messages import GetRun, Head, Heads, Hello, Run, SyncMessage
-from orrange_p2p.core.types import ZERO_DIGEST, Address, MarketId, PeerId
+from orrange_p2p.core.frames import MAX_SYNC_FRAME_BYTES, SALT_BYTES, decode_sync_message, encode_sync_message
+from orrange_p2p.core.head_tree import HeadTree
+from orrange_p2p.core.messages import (
+    Compare,
+    Differences,
+    GetProofs,
+    GetRun,
+    Head,
+    Hello,
+    Proofs,
+    Run,
+    SyncMessage,
+)
+from orrange_p2p.core.reconcile import Asker, Comparison, answer_compare
+from orrange_p2p.core.types import Address, MarketId, PeerId
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import NetworkError, RemoteProtocolError
 from orrange_p2p.net.framing import FramedStream
@@ -25,21 +39,24 @@ ANSWER_TIMEOUT_S = 5.0
 PAGE_BYTES = 192 * 1024
 FREE_REQUESTS = 100
 FREE_PERIOD_S = 10.0
+PARTS_A_REQUEST = 64
+MAX_EMPTY_RUNS = 16
 
-Answer = TypeVar("Answer", Heads, Run, Hello)
+Answer = TypeVar("Answer", Differences, Run, Hello)
 
 
 class FeedView(Protocol):
     """What sync may ask of the node: its heads and its entries."""
 
-    def heads(self, market: MarketId) -> tuple[Head, ...]:
-        """All heads of a market, sorted by session."""
+    @property
+    def own(self) -> Address:
+        """The node's own session."""
+
+    def tree(self, market: MarketId) -> HeadTree:
+        """All heads of a market that may be shown."""
 
     def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
         """Encoded entries `[from_seq, to_seq)` as far as they are held, in sequence."""
-
-    def is_dead(self, market: MarketId, session: Address) -> bool:
-        """Whether the session's fork is known already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +157,7 @@ class SyncService:
         await self._forget(peer)
 
     async def round(self, peer: PeerId, market: MarketId) -> None:
-        """One round with a peer: afterwards its heads of the start are held here, or the round counts as failed.
+        """One round with a peer: afterwards all that it showed of its feeds is held here, or the round has failed.
 
         While one waits for its turn, another for the same peer and market is the same one.
         """
@@ -199,35 +216,59 @@ class SyncService:
             )
 
     async def _fetch_missing(self, peer: PeerId, market: MarketId) -> tuple[Head, ...]:
-        """Compare heads and fetch; where ours and theirs do not fit, from seq 0. Spec: [SYNC-2, SYNC-3]."""
+        """Compare heads and fetch; answers the heads for `SyncRoundEnded`. Spec: [SYNC-2, SYNC-17, SYNC-20]."""
         client = await self._client(peer)
-        ours = {head.session: head for head in self._view.heads(market)}
-        request = client.next_request()
-        answer = await client.ask(Heads(request=request, market=market, heads=tuple(ours.values())), Heads)
-        for head in answer.heads:
-            if self._view.is_dead(market, head.session):
-                continue
-            known = ours.get(head.session)
-            known_seq = known.next_seq if known is not None else 0
-            known_hash = known.head_hash if known is not None else ZERO_DIGEST
-            if head.next_seq and head.head_hash == ZERO_DIGEST:
-                await self._fetch(client, peer, market, head.session, min(known_seq, head.next_seq - 1), head.next_seq)
-            elif head.next_seq > known_seq:
-                first = await self._fetch(client, peer, market, head.session, known_seq, head.next_seq)
-                if first is not None and first.entry.header.prev_hash != known_hash and known_seq:
-                    await self._fetch(client, peer, market, head.session, 0, known_seq)
-            elif head.next_seq == known_seq and head.head_hash != known_hash:
-                await self._fetch(client, peer, market, head.session, 0, known_seq)
-        return answer.heads
+        tree = self._view.tree(market)
+        found = await self._compare(client, market, tree)
+        empty = 0
+        for head in found.theirs:
+            empty += not await self._fetch_head(client, peer, market, head, tree.get(head.session))
+            if empty > MAX_EMPTY_RUNS:
+                raise NetworkError(f"the peer named heads and had no entries for {empty} of them")
+        if not found.is_whole:
+            raise NetworkError(f"more than {len(found.theirs)} heads differ: the next round goes on from there")
+        own = tree.get(self._view.own)
+        is_shared = own is not None and own not in found.ours
+        return (*found.theirs, own) if own is not None and is_shared else found.theirs
+
+    async def _compare(self, client: _Client, market: MarketId, tree: HeadTree) -> Comparison:
+        """Spec: [SYNC-10..17]."""
+        asker = Asker(tree, market, secrets.token_bytes(SALT_BYTES))
+        while (asked := asker.next_compare(client.next_request())) is not None:
+            asker.take(await client.ask(asked, Differences))
+        return asker.comparison()
+
+    async def _fetch_head(
+        self, client: _Client, peer: PeerId, market: MarketId, theirs: Head, ours: Head | None
+    ) -> bool:
+        """Fetch what a head says is missing; where ours and theirs do not fit, from seq 0. Spec: [SYNC-3].
+
+        Answers whether anything came, or nothing had to.
+        """
+        known_seq = ours.next_seq if ours is not None else 0
+        if ours is not None and ours.is_dead and not (theirs.is_dead and theirs.next_seq < known_seq):
+            return True
+        if theirs.is_dead:
+            from_seq = min(known_seq, theirs.next_seq - 1)
+            await self._fetch(client, peer, market, theirs, from_seq, theirs.next_seq)
+            return True
+        if ours is not None and theirs.next_seq == known_seq:
+            return await self._fetch(client, peer, market, theirs, 0, known_seq) is not None
+        if theirs.next_seq < known_seq:
+            return True
+        first = await self._fetch(client, peer, market, theirs, known_seq, theirs.next_seq)
+        if ours is not None and first is not None and first.entry.header.prev_hash != ours.head_hash:
+            await self._fetch(client, peer, market, theirs, 0, known_seq)
+        return first is not None
 
     async def _fetch(
-        self, client: _Client, peer: PeerId, market: MarketId, session: Address, from_seq: int, to_seq: int
+        self, client: _Client, peer: PeerId, market: MarketId, head: Head, from_seq: int, to_seq: int
     ) -> VerifiedEntry | None:
-        """Fetch a run, page by page; returns its first entry."""
+        """Fetch a run of a head's feed, page by page; returns its first entry."""
         first: VerifiedEntry | None = None
         while from_seq < to_seq:
             wanted = GetRun(
-                request=client.next_request(), market=market, session=session, from_seq=from_seq, to_seq=to_seq
+                request=client.next_request(), market=market, session=head.session, from_seq=from_seq, to_seq=to_seq
             )
             page = await client.ask(wanted, Run)
             entries = await trio.to_thread.run_sync(_verify_run, self._digests, page.entries, wanted)
@@ -258,17 +299,19 @@ class SyncService:
         while (frame := await stream.receive()) is not None:
             if trio.current_time() - since > FREE_PERIOD_S:
                 spent, since = 0, trio.current_time()
-            spent += 1
-            if spent > FREE_REQUESTS:
+            message = decode_sync_message(frame)
+            if spent >= FREE_REQUESTS:
                 await trio.sleep_until(since + FREE_PERIOD_S)
-            answer = self._answer(decode_sync_message(frame))
+            spent += _work_of(message)
+            answer = self._answer(message)
             self._answered += 1
             await stream.send(encode_sync_message(answer))
 
     def _answer(self, message: SyncMessage) -> SyncMessage:
-        if isinstance(message, Heads):
-            heads = self._view.heads(message.market)
-            return Heads(request=message.request, market=message.market, heads=heads)
+        if isinstance(message, Compare):
+            return answer_compare(self._view.tree(message.market), message)
+        if isinstance(message, GetProofs):
+            return Proofs(request=message.request, proofs=())
         if isinstance(message, GetRun):
             held = self._view.run(message.market, message.session, message.from_seq, message.to_seq)
             page: list[bytes] = []
@@ -279,7 +322,15 @@ class SyncService:
                     break
                 page.append(encoded)
             return Run(request=message.request, has_more=len(page) < len(held), entries=tuple(page))
-        raise RemoteProtocolError("SYNC-2", f"expected Heads or GetRun, was {type(message).__name__}")
+        raise RemoteProtocolError("SYNC-2", f"expected Compare, GetRun or GetProofs, was {type(message).__name__}")
+
+
+def _work_of(message: SyncMessage) -> int:
+    """How many requests a message counts for. Spec: [SYNC-7]."""
+    if not isinstance(message, Compare):
+        return 1
+    parts = sum(len(span.fingerprints) for span in message.spans) + sum(1 + len(one.ids) for one in message.listings)
+    return 1 + parts // PARTS_A_REQUEST
 
 
 def _verify_run(digests: Digests, encoded: tuple[bytes, ...], wanted: GetRun) -> tuple[VerifiedEntry, ...]:

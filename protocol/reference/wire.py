@@ -357,7 +357,6 @@ def evidence(value: Any) -> None:
 SYNC_FRAMES = tagged(
     {
         1: record(one_of(1), U64, ADDRESS, ascending(DIGEST)),
-        2: record(one_of(2), U64, DIGEST, ascending(record(ADDRESS, U64, DIGEST))),
         3: record(one_of(3), U64, DIGEST, ADDRESS, U64, U64),
         4: record(one_of(4), U64, boolean, sequence(encoded_entry)),
         5: compare,

@@ -53,7 +53,6 @@ from orrange_p2p.core.messages import (
     GetProofs,
     GetRun,
     Head,
-    Heads,
     Hello,
     Item,
     Listing,
@@ -186,14 +185,6 @@ TICKET_MESSAGES: list[TicketMessage] = [
 SYNC_MESSAGES: list[SyncMessage] = [
     Hello(chain_id=31337, settlement=SESSION, markets=()),
     Hello(chain_id=U64_MAX, settlement=SESSION, markets=(MARKET, MarketId(b"\x4e" * 32))),
-    Heads(
-        request=1,
-        market=MARKET,
-        heads=(
-            Head(session=OWNER, next_seq=0, head_hash=Digest(bytes(32))),
-            Head(session=SESSION, next_seq=9, head_hash=Digest(b"\x68" * 32)),
-        ),
-    ),
     GetRun(request=1, market=MARKET, session=SESSION, from_seq=3, to_seq=9),
     Run(request=1, has_more=True, entries=(b"\x80", b"")),
     Compare(

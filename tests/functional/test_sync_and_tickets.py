@@ -1,6 +1,8 @@
 """Sync, entry gossip and ticket streams between real networks, and what a dishonest other side can do to them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import trio
@@ -9,7 +11,22 @@ import trio.testing
 from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.frames import decode_sync_message, encode_sync_message
 from orrange_p2p.core.gossip_codec import encode_gossip
-from orrange_p2p.core.messages import Cancel, DeclineFrame, DeclineReason, GetRun, Head, Heads, Hello, Run
+from orrange_p2p.core.head_tree import HeadTree, tree_of
+from orrange_p2p.core.messages import (
+    LAST_PLACE,
+    Cancel,
+    Compare,
+    DeclineFrame,
+    DeclineReason,
+    Differences,
+    GetProofs,
+    GetRun,
+    Head,
+    Hello,
+    Proofs,
+    Run,
+    Span,
+)
 from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.peer_messages import Entries
 from orrange_p2p.core.types import Address, Digest, MarketId, OrderId, PeerId
@@ -41,20 +58,17 @@ class Side:
         self.network = network
         self.feeds = Feeds(RULES)
         self.rounds: list[tuple[Head, ...] | None] = []
+        self.own = Peer("own").identity.session
         self.sync = SyncService(
             network, self, DIGESTS, [MARKET], on_entries=self._on_entries, on_round=self._on_round, period_s=0.2
         )
 
-    def heads(self, market: MarketId) -> tuple[Head, ...]:
-        return self.feeds.heads() if market == MARKET else ()
+    def tree(self, market: MarketId) -> HeadTree:
+        return tree_of(self.feeds.heads() if market == MARKET else ())
 
     def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
         feed = self.feeds.feed(session)
         return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
-
-    def is_dead(self, market: MarketId, session: Address) -> bool:
-        feed = self.feeds.feed(session)
-        return feed is not None and feed.is_dead
 
     async def _on_entries(self, market: MarketId, entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
         for entry in entries:
@@ -64,12 +78,15 @@ class Side:
         self.rounds.append(heads)
 
 
-def write_feed(peer: Peer, count: int, *, items_each: int = 1, mark: int = 0) -> list[VerifiedEntry]:
-    """A session's first entries, of cancels that cancel nothing."""
+def write_feed(
+    peer: Peer, count: int, *, items_each: int = 1, mark: int = 0, fork_at: int | None = None
+) -> list[VerifiedEntry]:
+    """A session's first entries, of cancels that cancel nothing; with `fork_at` other ones from that seq on."""
     outbox, feeds, entries = Outbox(RULES, DIGESTS, peer.identity), Feeds(RULES), []
     for number in range(count):
         for item in range(items_each):
-            outbox.add(Cancel(order_id=OrderId(bytes([mark, number % 256, item]) * 10 + b"xx")))
+            marked = 9 if fork_at is not None and number >= fork_at else mark
+            outbox.add(Cancel(order_id=OrderId(bytes([marked, number % 256, item]) * 10 + b"xx")))
         entry = outbox.flush(feeds.feed(peer.identity.session), GENESIS_MS + number * 250).entry
         feeds.add(entry)
         entries.append(entry)
@@ -129,24 +146,51 @@ async def lie(network: Network, answer: Answer) -> None:
     network.set_stream_handler(PROTOCOL, serve, max_frame_bytes=256 * 1024)
 
 
+ASK_NOTHING = Compare(request=1, market=MARKET, salt=bytes(16), spans=(), listings=())
 HELLO = Hello(chain_id=DIGESTS.domain.chain_id, settlement=DIGESTS.domain.settlement, markets=(MARKET,))
 STRANGER = Address(b"\x77" * 20)
 
 
-def lying(on_heads: Callable[[Heads], object], on_run: Callable[[GetRun], object]) -> Answer:
+def lying(on_compare: Callable[[Compare], object], on_run: Callable[[GetRun], object]) -> Answer:
     def answer(message: object) -> object:
         if isinstance(message, Hello):
             return HELLO
-        return on_heads(message) if isinstance(message, Heads) else on_run(message)
+        return on_compare(message) if isinstance(message, Compare) else on_run(message)
 
     return answer
 
 
-def heads_of(request: int, next_seq: int) -> Heads:
-    head = Head(session=STRANGER, next_seq=next_seq, head_hash=Digest(b"\1" * 32))
-    return Heads(request=request, market=MARKET, heads=(head,))
+def telling(request: int, *heads: Head, spans: tuple[Span, ...] = ()) -> Differences:
+    """An answer up to the end of all sessions."""
+    return Differences(request=request, reached=LAST_PLACE, spans=spans, told=(), heads=heads, lacks=())
 
 
+def head_of(session: Address, next_seq: int) -> Head:
+    """A head of entries that nobody has."""
+    return Head(session=session, next_seq=next_seq, head_hash=Digest(b"\1" * 32))
+
+
+def heads_of(request: int, next_seq: int) -> Differences:
+    return telling(request, head_of(STRANGER, next_seq))
+
+
+def split_for_ever(asked: Compare) -> Differences:
+    """Each range in two halves that differ."""
+    ranges = [pair for span in asked.spans for pair in pairwise(span.bounds)]
+    ranges += [(one.low, one.high) for one in asked.listings]
+    spans = tuple(
+        Span(bounds=(low, (low + high) // 2, high), fingerprints=(b"\xaa" * 8, b"\xbb" * 8))
+        for low, high in sorted(ranges)[:512]
+    )
+    return replace(telling(asked.request, spans=spans), reached=spans[-1].bounds[-1])
+
+
+def invent(asked: Compare) -> Differences:
+    """Twenty heads of nothing. Spec: [SYNC-20]."""
+    return telling(asked.request, *(head_of(Address(bytes([number]) * 20), 3) for number in range(1, 21)))
+
+
+ONE_RANGE = Span(bounds=(0, LAST_PLACE), fingerprints=(b"\xaa" * 8,))
 FOREIGN = write_feed(Peer("foreign"), 1)[0].encoded
 
 
@@ -167,6 +211,10 @@ FOREIGN = write_feed(Peer("foreign"), 1)[0].encoded
             lambda asked: heads_of(asked.request, 2),
             lambda asked: Run(request=asked.request, has_more=True, entries=(FOREIGN,)),
         ),
+        lying(split_for_ever, lambda asked: None),
+        lying(invent, lambda asked: Run(request=asked.request, has_more=False, entries=())),
+        lying(lambda asked: telling(asked.request, spans=(ONE_RANGE,)), lambda asked: None),
+        lying(lambda asked: asked, lambda asked: None),
     ],
 )
 async def test_a_lying_partner_fails_its_round_and_another_peer_is_still_synced(start: Running, answer: Answer) -> None:
@@ -199,7 +247,69 @@ async def test_a_partner_that_promises_entries_and_has_none_ends_its_round(start
     assert len(side.feeds) == 0
 
 
-@pytest.mark.parametrize("first", [b"\xff", encode_sync_message(Heads(request=1, market=MARKET, heads=()))])
+async def test_a_question_of_many_parts_counts_as_many(start: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[SYNC-7]: hashing for a peer is bounded, however it cuts its questions."""
+    monkeypatch.setattr("orrange_p2p.net.sync.FREE_PERIOD_S", 2.0)
+    one, other = await connected(start)
+    Side(other)
+    bounds = tuple(range(1025))
+    span = Span(bounds=bounds, fingerprints=(b"\xaa" * 8,) * 1024)
+    took_s: list[float] = []
+    async with await one.open_stream(other.peer_id, PROTOCOL, max_frame_bytes=256 * 1024) as stream:
+        await stream.send(encode_sync_message(HELLO))
+        await stream.receive()
+        started_s = trio.current_time()
+        for _ in range(7):
+            await stream.send(encode_sync_message(replace(ASK_NOTHING, spans=(span,))))
+            with trio.fail_after(5):
+                await stream.receive()
+            took_s.append(trio.current_time() - started_s)
+    assert took_s[5] < 1.9 < took_s[6]
+
+
+async def test_a_peer_that_asks_for_proofs_is_told_of_none(start: Running) -> None:
+    """Spec: [SYNC-18]."""
+    one, other = await connected(start)
+    Side(other)
+    async with await one.open_stream(other.peer_id, PROTOCOL, max_frame_bytes=256 * 1024) as stream:
+        await stream.send(encode_sync_message(HELLO))
+        await stream.receive()
+        await stream.send(encode_sync_message(GetProofs(request=7, market=MARKET, session=STRANGER)))
+        with trio.fail_after(5):
+            assert decode_sync_message(await stream.receive()) == Proofs(request=7, proofs=())
+
+
+async def test_a_round_names_the_own_head_that_both_hold_and_no_other_that_is_equal(start: Running) -> None:
+    """What the peer has seen of the own feed decides what is told again after a start. Spec: [SYNC-4], [SYNC-5]."""
+    one, other = (Side(network) for network in await connected(start))
+    for name in ("own", "a", "b"):
+        for entry in write_feed(Peer(name), 3):
+            one.feeds.add(entry)
+            if name != "own":
+                other.feeds.add(entry)
+    await one.sync.round(other.network.peer_id, MARKET)
+    await other.sync.round(one.network.peer_id, MARKET)
+    await one.sync.round(other.network.peer_id, MARKET)
+    assert one.rounds == [(), (one.feeds.head(one.own),)]
+    assert other.rounds == [(one.feeds.head(one.own),)]
+
+
+async def test_a_lower_fork_of_a_session_dead_already_is_fetched(start: Running) -> None:
+    """All that stands in a dead feed is below its lowest fork: else two books would differ for good. Spec: [SYNC-3]."""
+    one, other = (Side(network) for network in await connected(start))
+    first, rival = write_feed(Peer("a"), 4), write_feed(Peer("a"), 4, mark=1)
+    late = write_feed(Peer("a"), 4, fork_at=3)
+    for entry in (*first, late[3]):
+        one.feeds.add(entry)
+    for entry in (*first, rival[0]):
+        other.feeds.add(entry)
+    assert one.feeds.head(late[0].entry.header.session).next_seq == 4
+    await one.sync.round(other.network.peer_id, MARKET)
+    assert one.feeds.heads() == other.feeds.heads()
+    assert [head.next_seq for head in one.feeds.heads()] == [1]
+
+
+@pytest.mark.parametrize("first", [b"\xff", encode_sync_message(ASK_NOTHING)])
 async def test_a_sync_client_that_does_not_say_hello_is_cut_off(start: Running, first: bytes) -> None:
     """Spec: [SYNC-6]."""
     one, other = await connected(start)
@@ -224,10 +334,9 @@ async def test_a_sync_client_that_asks_too_much_waits_for_its_answer(
         assert await stream.receive() == encode_sync_message(HELLO)
         started_s = trio.current_time()
         for request in range(1, 6):
-            asked = encode_sync_message(Heads(request=request, market=MARKET, heads=()))
-            await stream.send(asked)
+            await stream.send(encode_sync_message(replace(ASK_NOTHING, request=request)))
             with trio.fail_after(5):
-                assert await stream.receive() == asked
+                assert await stream.receive() == encode_sync_message(telling(request))
             took_s.append(trio.current_time() - started_s)
     assert took_s[2] < 1.0 <= took_s[3] <= took_s[4]
     assert side.sync.statistics().answered == 5

@@ -74,7 +74,6 @@ MESSAGES: list[tuple[str, list[Any]]] = [
     ("ticket-frame", [5, 4, encode(ITEMS[4])]),
     ("ticket-frame", [6, 4, 5]),
     ("sync-frame", [1, 31337, ADDRESS, [DIGEST]]),
-    ("sync-frame", [2, 4, DIGEST, [[ADDRESS, 3, DIGEST]]]),
     ("sync-frame", [3, 4, DIGEST, ADDRESS, 0, 9]),
     ("sync-frame", [4, 4, False, [encode(ENTRY)]]),
     ("sync-frame", [5, 4, DIGEST, bytes(16), [[[b"", b"\x80"], [bytes(8)]]], [[b"\x80", b"", [bytes(8)]]]]),

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from orrange_p2p.core import codec, feed, feed_reader, frames, market_kernel, messages, types, window
+from orrange_p2p.core import codec, feed, feed_reader, frames, market_kernel, messages, reconcile, types, window
 from orrange_p2p.core import gossip_codec as gossip
 from orrange_p2p.core.presets import PRESETS, MarketRules
+from orrange_p2p.net import sync
 from protocol.reference import feeds, wire
 from protocol.reference import types as reference
 
@@ -123,6 +124,21 @@ def test_limits_told_in_rules_are_those_of_the_program() -> None:
     ):
         text = feeds_text.split(f"[{rule}]", 1)[1].split("\n- [", 1)[0]
         assert words in text, rule
+    sync_text = (SPEC / "06-sync.md").read_text("utf-8")
+    limits = reconcile.LIMITS
+    for rule, words in (
+        ("SYNC-7", f"At most {sync.FREE_REQUESTS} requests per {sync.FREE_PERIOD_S:g} s"),
+        ("SYNC-7", f"Each {sync.PARTS_A_REQUEST} ranges and ids"),
+        ("SYNC-10", f"first {frames.FINGERPRINT_BYTES} bytes"),
+        ("SYNC-16", f"up to {limits.few_heads} heads and lists those of up to {limits.few_ids}; it cuts"),
+        ("SYNC-16", f"into {limits.parts} parts, of at least {limits.few_heads} heads"),
+        ("SYNC-16", f"into up to {limits.first_parts}."),
+        ("SYNC-17", f"after {limits.compares} questions, {limits.ranges_in_all:,} ranges"),
+        ("SYNC-17", f"or {limits.found:,} heads"),
+        ("SYNC-20", f"more than {sync.MAX_EMPTY_RUNS} heads"),
+    ):
+        assert words in sync_text.split(f"[{rule}]", 1)[1].split("\n- [", 1)[0], rule
+    assert market_kernel.MAX_FAILED_ROUNDS == 3
     assert f"Ticket frames are at most {frames.MAX_TICKET_FRAME_BYTES // KIB} KiB, sync frames" in TYPES
     assert frames.MAX_TICKET_FRAME_BYTES == wire.TICKET_FRAME_BYTES_MAX
 

@@ -134,7 +134,6 @@ def good_messages() -> list[tuple[str, str, bytes]]:
         ("ticket_frame", "ticket_frame", [5, 1, encode(ITEMS["ticket"])]),
         ("decline", "ticket_frame", [6, 1, 2]),
         ("hello", "sync_frame", [1, 31337, HIGH, [DIGEST]]),
-        ("heads", "sync_frame", [2, 1, DIGEST, [[LOW, 0, bytes(32)], [HIGH, 5, DIGEST]]]),
         ("get_run", "sync_frame", [3, 1, DIGEST, HIGH, 0, 16]),
         ("run", "sync_frame", [4, 1, True, [entry]]),
         ("compare", "sync_frame", COMPARE),
@@ -237,11 +236,10 @@ def bad_messages() -> list[tuple[str, str, list[Any]]]:
         ("decline_of_no_known_reason", "ticket_frame", [6, 1, 7]),
         ("ticket_frame_of_no_known_tag", "ticket_frame", [7, 1, 1]),
         ("hello_with_markets_falling", "sync_frame", [1, 1, LOW, [DIGEST, bytes(32)]]),
-        ("heads_with_a_session_twice", "sync_frame", [2, 1, DIGEST, [[LOW, 0, DIGEST], [LOW, 1, DIGEST]]]),
-        ("heads_with_sessions_falling", "sync_frame", [2, 1, DIGEST, [[HIGH, 0, DIGEST], [LOW, 1, DIGEST]]]),
         ("run_with_number_for_boolean", "sync_frame", [4, 1, 1, []]),
         ("run_with_an_entry_not_nested", "sync_frame", [4, 1, True, [ENTRY]]),
         ("sync_frame_of_no_known_tag", "sync_frame", [9, 1]),
+        ("sync_frame_of_the_tag_left_out", "sync_frame", [2, 1, DIGEST, []]),
         *bad_comparisons(),
     ]
 
