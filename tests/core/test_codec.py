@@ -398,8 +398,8 @@ UNSORTED: list[tuple[Decode, list[Any]]] = [
     (decode_ticket_message, [2, 1, bytes(32), [[TAKER_ORDER, 1], [MAKER_ORDER, 1]]]),
     (decode_ticket_message, [2, 1, bytes(32), [[MAKER_ORDER, 1], [MAKER_ORDER, 2]]]),
     (decode_sync_message, [1, 1, SESSION, [MARKET, MARKET]]),
-    (decode_sync_message, [2, 1, MARKET, [[SESSION, 1, bytes(32)], [OWNER, 1, bytes(32)]]]),
-    (decode_sync_message, [2, 1, MARKET, [[OWNER, 1, bytes(32)], [OWNER, 2, bytes(32)]]]),
+    (decode_sync_message, [6, 1, b"", [], [], [[SESSION, 1, bytes(32)], [OWNER, 1, bytes(32)]], []]),
+    (decode_sync_message, [6, 1, b"", [], [], [[OWNER, 1, bytes(32)], [OWNER, 2, bytes(32)]], []]),
 ]
 
 
