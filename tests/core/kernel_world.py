@@ -6,6 +6,7 @@ Everything outside the kernel is played by this one event queue; the kernels are
 import heapq
 import random
 from collections.abc import Callable, Iterable
+from enum import Enum
 
 from orrange_p2p.core.book import compute_book
 from orrange_p2p.core.digests import Digests
@@ -67,6 +68,14 @@ RULES = MarketRules(market=MARKET, market_id=DIGESTS.market(MARKET), preset=PRES
 TICK_MS = 50
 
 
+class Fate(Enum):
+    """What becomes of a peer at an action."""
+
+    LIVES = "lives"
+    DIES_BEFORE = "dies before"
+    DIES_AFTER = "dies after"
+
+
 class Peer:
     """One kernel with the things its shells would keep: disk and answers."""
 
@@ -126,6 +135,9 @@ class World:
         self._to_settle: dict[TicketDigest, Settle] = {}
         self._blocks: list[BlockFacts] = []
         self._request = 0
+        self.said: list[tuple[Peer, Publish | SendTicketMessage]] = []
+        self.fate: Callable[[Peer, Action], Fate] = lambda _peer, _action: Fate.LIVES
+        self.down_ms = (300, 4000)
         self.deliver: Callable[[Peer, Peer, object], bool] = lambda _from, _to, _message: True
         self._mine(self._funding(funds_lots), GENESIS_MS // 1000 - 10)
         self._mine((), GENESIS_MS // 1000 - 9)
@@ -194,9 +206,18 @@ class World:
 
     def feed(self, peer: Peer, event: Event) -> None:
         """Give a kernel an event and carry out its actions."""
-        if peer.is_up:
-            for action in peer.kernel.step(event):
+        if not peer.is_up:
+            return
+        for action in peer.kernel.step(event):
+            fate = self.fate(peer, action)
+            if fate is not Fate.DIES_BEFORE:
+                if isinstance(action, Publish | SendTicketMessage):
+                    self.said.append((peer, action))
                 self._carry_out(peer, action)
+            if fate is not Fate.LIVES:
+                peer.is_up = False
+                self._at(self.random.randint(*self.down_ms), lambda: self.restart(peer))
+                return
 
     def _carry_out(self, peer: Peer, action: Action) -> None:
         if isinstance(action, PersistEntry):

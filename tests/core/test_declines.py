@@ -200,3 +200,20 @@ def test_a_maker_that_was_down_answers_what_it_missed_within_four_epochs(epochs_
     court.pass_epochs(3)
     assert len(tickets_of(court.maker)) + len(declines_of(court.maker)) == 1
     assert bool(declines_of(court.maker)) == (epochs_down > RULES.preset.k)
+
+
+def test_a_restarted_maker_countersigns_nothing_that_overlaps_what_it_signed() -> None:
+    """S4, [TICK-10]: two of its Readies were out over the same lots, and one became a Ticket before the crash."""
+    court = Court()
+    court.hear(court.maker, court.said(court.given))
+    court.pass_epochs(1)
+    assert len(tickets_of(court.maker)) == 1
+    court.world.deliver = lambda source, target, message: True
+    court.taker.is_up = False
+    court.world.restart(court.maker)
+    rival = court.other(ticket_nonce=court.given.ticket.ticket_nonce + 9)
+    court.say(court.taker, court.maker, OfferFrame(exchange=1, offer=rival))
+    assert [item.ticket for item in tickets_of(court.maker)] == [court.given.ticket]
+    reused = court.other(maker_from=3, maker_to=5, taker_from=0, taker_to=2)
+    court.say(court.taker, court.maker, OfferFrame(exchange=2, offer=reused))
+    assert [item.ticket for item in tickets_of(court.maker)] == [court.given.ticket]
