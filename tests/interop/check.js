@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Checks every vector of the protocol with code that shares nothing with orrange: written from protocol/spec alone, on viem,
-// cbor-x and @noble/curves. One line a file, or with --json one JSON object; the first difference ends it with status 1.
+// Checks every vector of the protocol with code that shares nothing with orrange: written from protocol/spec alone, on
+// viem, cbor-x and @noble/curves. One line a file, or with --json one JSON object; the first difference ends it with
+// status 1.
 //
 //   node check.js [--json] [--only codec/cbor.json] [the protocol's directory]
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -10,7 +11,9 @@ import { parseArgs } from "node:util";
 import { checkCbor, checkMessage, checkSignature } from "./checks/codec.js";
 import { checkTyped } from "./checks/eip712.js";
 import { checkMatching } from "./checks/matching.js";
+import { checkAbsence, checkEvidence, checkNewest, checkPresence } from "./checks/peers.js";
 import { checkDecay, checkScores } from "./checks/reputation.js";
+import * as types from "./checks/types.js";
 import { checkBook, checkFeeds, WORLD } from "./checks/worlds.js";
 import { Schema } from "./lib/cddl.js";
 import { Signing } from "./lib/eip712.js";
@@ -18,7 +21,8 @@ import { Difference, hasForm, revive } from "./lib/vectors.js";
 
 const PROTOCOL = join(dirname(fileURLToPath(import.meta.url)), "../../protocol");
 
-// How each file is checked: what stands in it beside its cases, and the check of a case. A file without a row here fails.
+// How each file is checked: what stands in it beside its cases, and the check of a case. A file without a row here
+// fails.
 const KNOWN = [
   [/^codec\/cbor\.json$/, [], checkCbor],
   [/^codec\/messages\.json$/, [], checkMessage],
@@ -27,8 +31,19 @@ const KNOWN = [
   [/^feeds\/feeds\.json$/, WORLD, checkFeeds],
   [/^book\/[a-z_]+\.json$/, WORLD, checkBook],
   [/^matching\/[a-z_]+\.json$/, [], checkMatching],
+  [/^peers\/evidence\.json$/, WORLD, checkEvidence],
+  [/^peers\/presence\.json$/, WORLD, checkPresence],
+  [/^peers\/newest\.json$/, [], checkNewest],
+  [/^peers\/absence\.json$/, [], checkAbsence],
   [/^reputation\/decay\.json$/, [], checkDecay],
   [/^reputation\/(scores|thrown)\.json$/, [], checkScores],
+  [/^types\/amounts\.json$/, [], types.checkAmounts],
+  [/^types\/times\.json$/, [], types.checkTimes],
+  [/^types\/constants\.json$/, [], types.checkConstants],
+  [/^types\/roots\.json$/, [], types.checkRoots],
+  [/^types\/peer_signatures\.json$/, [], types.checkPeerSignature],
+  [/^types\/topics\.json$/, [], types.checkTopic],
+  [/^types\/frames\.json$/, [], types.checkFrame],
 ];
 const FOLDERS = ["book", "codec", "eip712", "feeds", "matching", "reputation"];
 
@@ -43,7 +58,13 @@ function vectorFiles(root) {
 
 function readCommon(protocol) {
   const typed = JSON.parse(readFileSync(join(protocol, "eip712.json"), "utf8"));
-  return { schema: new Schema(readFileSync(join(protocol, "orrange.cddl"), "utf8")), typed };
+  const chapters = readdirSync(join(protocol, "spec")).map((name) =>
+    readFileSync(join(protocol, "spec", name), "utf8"),
+  );
+  const rules = new Set(
+    chapters.flatMap((text) => [...text.matchAll(/^- \[([A-Z]+-\d+)\]/gm)].map(([, rule]) => rule)),
+  );
+  return { schema: new Schema(readFileSync(join(protocol, "orrange.cddl"), "utf8")), typed, rules };
 }
 
 async function checkFile(root, name, common) {
@@ -53,8 +74,9 @@ async function checkFile(root, name, common) {
   hasForm("the file", file, "cases", ...form);
   if (file.cases.length === 0) throw new Difference("expected cases, was none");
   const signing = file.domain && new Signing(common.typed, file.domain);
-  for (const one of file.cases) {
+  for (const { rules = [], ...one } of file.cases) {
     try {
+      for (const rule of rules) if (!common.rules.has(rule)) throw new Difference(`no rule of the spec is ${rule}`);
       await check(one, { ...common, file, signing });
     } catch (error) {
       if (error instanceof Difference) error.message = `case ${one.name}, ${error.message}`;

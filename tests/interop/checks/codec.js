@@ -17,13 +17,21 @@ function isRead(read) {
 
 export function checkCbor(one) {
   hasForm("a case", one, "name", "encoded", "refused");
-  same("is read", one.refused === null, isRead(() => decode(one.encoded)));
+  same(
+    "is read",
+    one.refused === null,
+    isRead(() => decode(one.encoded)),
+  );
 }
 
 export function checkMessage(one, { schema }) {
   hasForm("a case", one, "name", "message", "encoded", "refused");
   const rule = one.message.replaceAll("_", "-");
-  same("is read", one.refused === null, isRead(() => readMessage(schema, rule, one.encoded)));
+  same(
+    "is read",
+    one.refused === null,
+    isRead(() => readMessage(schema, rule, one.encoded)),
+  );
   if (one.refused === null) same("written again", one.encoded, encode(decode(one.encoded)));
 }
 

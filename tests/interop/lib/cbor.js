@@ -1,6 +1,6 @@
-// Deterministic CBOR as [CBOR-1..4] have it. cbor-x reads and writes; it is lenient, so a walk over the heads goes first and
-// refuses whatever is no unsigned integer, byte string, array or boolean with the shortest head. Read: integers are BigInt,
-// byte strings lower-case hex with 0x, so that fixed lengths compare as bytes do.
+// Deterministic CBOR as [CBOR-1..4] have it. cbor-x reads and writes; it is lenient, so a walk over the heads goes
+// first and refuses whatever is no unsigned integer, byte string, array or boolean with the shortest head. Read:
+// integers are BigInt, byte strings lower-case hex with 0x, so that fixed lengths compare as bytes do.
 import { Decoder, Encoder } from "cbor-x";
 import { bytesToHex, hexToBytes } from "viem";
 
@@ -38,7 +38,8 @@ function walk(bytes, at, depth) {
     if (value > BigInt(bytes.length - end)) throw new Refused("the bytes end inside a byte string");
     return end + Number(value);
   }
-  if (major !== 4) throw new Refused(`expected an unsigned integer, bytes, an array or a boolean, was major type ${major}`);
+  if (major !== 4)
+    throw new Refused(`expected an unsigned integer, bytes, an array or a boolean, was major type ${major}`);
   if (depth === MAX_DEPTH) throw new Refused(`expected arrays at most ${MAX_DEPTH} deep`);
   let next = end;
   for (let count = 0n; count < value; count += 1n) next = walk(bytes, next, depth + 1);
@@ -55,7 +56,8 @@ function written(value) {
   if (Array.isArray(value)) return value.map(written);
   if (typeof value === "boolean") return value;
   if (typeof value === "string") return hexToBytes(value);
-  return value < 1n << 32n ? Number(value) : value; // cbor-x writes larger numbers as floats, larger BigInts as eight bytes
+  // cbor-x writes larger numbers as floats, and BigInts as eight bytes.
+  return value < 1n << 32n ? Number(value) : value;
 }
 
 export function encode(value) {

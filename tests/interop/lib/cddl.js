@@ -1,6 +1,7 @@
-// Reads protocol/orrange.cddl (RFC 8610, the part that the file uses) into checks that also name what they read: an array
-// becomes an object with its member names in camel case, `parts` for members without a name, and `rule`, the name it has in the
-// schema; `bstr .cbor x` becomes {bytes, value}. Anything unknown in the file is an error, so that nothing goes unchecked in silence.
+// Reads protocol/orrange.cddl (RFC 8610, the part that the file uses) into checks that also name what they read: an
+// array becomes an object with its member names in camel case, `parts` for members without a name, and `rule`, the name
+// it has in the schema; `bstr .cbor x` becomes {bytes, value}. Anything unknown in the file is an error, so that
+// nothing goes unchecked in silence.
 import { decode, Refused } from "./cbor.js";
 
 const TOKEN = /^(\.\.|\.[a-z]+|\d*\*\d*|[?+[\]()/=,:]|[a-z][a-z0-9-]*|\d+)/;

@@ -9,8 +9,12 @@ export class Clock {
     Object.assign(this, { ...constants, genesisMs });
   }
 
+  startMs(epoch) {
+    return this.genesisMs + epoch * this.epochMs;
+  }
+
   startS(epoch) {
-    return (this.genesisMs + epoch * this.epochMs) / 1000n;
+    return this.startMs(epoch) / 1000n;
   }
 }
 

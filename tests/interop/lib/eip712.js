@@ -1,5 +1,5 @@
-// Typed data: digests of protocol/eip712.json's structs under a domain, and who signed them ([SIGN-1..3]). A message read by
-// the schema has the struct's own member names, so it is hashed as it is.
+// Typed data: digests of protocol/eip712.json's structs under a domain, and who signed them ([SIGN-1..3]). A message
+// read by the schema has the struct's own member names, so it is hashed as it is.
 import { ed25519 } from "@noble/curves/ed25519";
 import { createPublicKey, verify } from "node:crypto";
 import { concat, hashStruct, hashTypedData, hexToBigInt, hexToBytes, keccak256, recoverAddress, slice } from "viem";

@@ -1,10 +1,10 @@
-// Messages: what the schema says of them, and what CDDL cannot say: sizes, sorted lists, lists without repetition ([CBOR-5],
-// the limits of 01-types.md).
+// Messages: what the schema says of them, and what CDDL cannot say: sizes, sorted lists, lists without repetition
+// ([CBOR-5], the limits of 01-types.md).
 import { Refused } from "./cbor.js";
 import { checkCompare, checkDifferences } from "./places.js";
 
 const KIB = 1024;
-const MAX_BYTES = {
+export const MAX_BYTES = {
   entry: 16 * KIB,
   "order-item": KIB,
   batch: 64 * KIB,
@@ -65,7 +65,6 @@ const CHECKS = {
   },
   view: checkLate,
   hello: ({ markets }) => checkSorted("markets", markets, 256),
-  heads: ({ heads }) => checkSorted("heads", heads, 4096),
   run: ({ entries }) => {
     if (entries.length > 4096) fail(`at most 4096 entries, was ${entries.length}`);
     entries.forEach((entry) => checkPart("entry", entry));

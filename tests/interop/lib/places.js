@@ -20,7 +20,11 @@ const end = (place) => (place === "0x" ? BEHIND_ALL : number(place));
 
 function rangesOf({ bounds, fingerprints }) {
   expect(fingerprints.length === bounds.length - 1, "a fingerprint between each two places");
-  return fingerprints.map((_, at) => ({ from: bounds[at], to: bounds[at + 1], isLast: at === fingerprints.length - 1 }));
+  return fingerprints.map((_, at) => ({
+    from: bounds[at],
+    to: bounds[at + 1],
+    isLast: at === fingerprints.length - 1,
+  }));
 }
 
 // The ranges as numbers, ascending, none empty, none over another.
@@ -41,7 +45,11 @@ function few(list, most, what) {
 // Ranges by fingerprint and ranges by ids each for themselves; ids stand in any order ([SYNC-12]).
 export function checkCompare({ spans, listings }) {
   few([...ascending(spans.flatMap(rangesOf)), ...ascending(listings)], MAX_RANGES, "ranges");
-  few(listings.flatMap(({ ids }) => ids), MAX_IDS, "ids");
+  few(
+    listings.flatMap(({ ids }) => ids),
+    MAX_IDS,
+    "ids",
+  );
 }
 
 export function checkDifferences({ reached, spans, told, heads, lacks }, checkSorted) {

@@ -1,5 +1,5 @@
-// Vector files as protocol/vectors/README.md has them, in the values of this program: decimal strings become BigInt, snake case
-// camel case.
+// Vector files as protocol/vectors/README.md has them, in the values of this program: decimal strings become BigInt,
+// snake case camel case.
 
 export class Difference extends Error {}
 
