@@ -322,6 +322,10 @@ class BookKeeper:
         """A live order by id."""
         return self._orders.get(order_id)
 
+    def orders(self) -> Iterable[BookOrder]:
+        """All live orders, in no particular order."""
+        return self._orders.values()
+
     def book(self) -> Book | None:
         """The whole book where the keeper stands, or None before its first step."""
         if self.epoch is None or self.block is None:

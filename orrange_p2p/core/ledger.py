@@ -162,6 +162,10 @@ class Ledger:
             return None
         return self._blocks[at - 1]
 
+    def begins_after(self, time_limit_s: int) -> bool:
+        """Whether a block has been seen, and none with `time_s <= time_limit_s`. Spec: [MATCH-12]."""
+        return bool(self._times) and self._times[0] > time_limit_s
+
     def block(self, number: int) -> BlockRef | None:
         """The block of that number, if it was added."""
         if not self._blocks:

@@ -195,7 +195,7 @@ class Maker:
         is_allowed = (
             ticket.group == ZERO_DIGEST
             and _may_pair(maker_row, taker_row, ticket)
-            and is_compatible(maker_row.order, taker_row.order, skips)
+            and is_compatible(maker_row.order, taker_row.order, windows.period, skips)
         )
         if not is_allowed or _has_better_maker(windows, maker_row, taker.order, skips):
             return self._mismatch(peer, prepare)
@@ -292,12 +292,12 @@ def _may_pair(maker: BookOrder, taker: BookOrder, ticket: Ticket) -> bool:
 
 def _has_better_maker(windows: Windows, maker: BookOrder, taker: Order, skips: Skips) -> bool:
     """Whether a compatible order that rests before `maker` in priority could serve the taker. Spec: [TICK-5]."""
-    for slot in windows.engine.side(maker.order.side):
+    for slot in windows.engine.side(maker.order.side, maker.order.security):
         if slot.order_id == maker.order_id:
             return False
         if not is_within(slot.price_ticks, taker.side, taker.price_ticks):
             return True
         row = windows.keeper.order(slot.order_id)
-        if row is not None and not slot.is_ioc and is_compatible(row.order, taker, skips):
+        if row is not None and not slot.is_ioc and is_compatible(row.order, taker, windows.period, skips):
             return True
     return True

@@ -403,7 +403,7 @@ class MarketKernel:
         actions = self._answer_missed_offers(now_ms) if may_sign and not self._could_sign else []
         self._could_sign = may_sign
         due = self.windows.due(now_ms)
-        block = self.windows.fund_block(due) if due is not None else None
+        block = self.windows.ready_block(due) if due is not None else None
         if due is not None and block is not None:
             actions.extend(self._open_window(due, block, now_ms, may_sign=may_sign))
         actions.extend(self.taker.on_tick(epoch, now_ms))

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from orrange_p2p.core import cbor
 from orrange_p2p.core.book import Book, BookOrder
 from orrange_p2p.core.hashing import keccak256
+from orrange_p2p.core.period import Period, first_period
 from orrange_p2p.core.replay import NO_SKIPS, Piece, Replay, Skips
-from orrange_p2p.core.slots import HalfBook, Slot
+from orrange_p2p.core.slots import LANES, HalfBook, Slot
 from orrange_p2p.core.types import Address, Digest, Epoch, MarketId, Order, OrderId, Side
 
 __all__ = [
@@ -20,33 +21,30 @@ __all__ = [
     "Piece",
     "Skips",
     "build_engine",
-    "compute_beacon",
-    "compute_rank",
     "entitlements",
+    "first_period",
     "is_compatible",
     "window_digest",
 ]
 
-
-def compute_rank(beacon: Digest, effective: Epoch, owner: Address, market_id: MarketId) -> Digest:
-    """The tie-break of an owner in an epoch. Spec: [MATCH-2]."""
-    return keccak256(beacon + effective.to_bytes(8, "big") + owner + market_id)
-
-
-def compute_beacon(market_id: MarketId) -> Digest:
-    """The beacon of a period without a block of its own. Spec: [MATCH-2]."""
-    return keccak256(market_id)
+_LAST = b"\xff"  # before an entry key: after every other
+Lane = tuple[HalfBook, HalfBook]
 
 
 class Engine:
-    """The matchable orders of one market, sorted, changed epoch by epoch."""
+    """The matchable orders of one market, sorted, changed epoch by epoch within one period.
 
-    def __init__(self, market_id: MarketId, beacon: Digest) -> None:
+    `parked_before` is the epoch before which two orders that are entitled to each other have stood for too long
+    without trading; 0 parks nobody. Spec: [MATCH-11].
+    """
+
+    def __init__(self, market_id: MarketId, period: Period) -> None:
         self._market_id = market_id
-        self._beacon = beacon
+        self._period = period
         self._slots: dict[OrderId, Slot] = {}
-        self._halves = (HalfBook(Side.BUY), HalfBook(Side.SELL))
-        self._ranks: dict[tuple[Epoch, Address], Digest] = {}
+        self._lanes: tuple[Lane, ...] = tuple((HalfBook(Side.BUY), HalfBook(Side.SELL)) for _ in range(LANES))
+        self._ranks: dict[tuple[Epoch, Address], bytes] = {}
+        self.parked_before = 0
 
     def __len__(self) -> int:
         """Orders in the engine."""
@@ -68,89 +66,147 @@ class Engine:
             else:
                 self._take_out(book_order.order_id)
                 self._put_in(book_order, effective)
-        for half in self._halves:
-            half.merge()
+        for lane in self._lanes:
+            for half in lane:
+                half.merge()
 
     def _take_out(self, order_id: OrderId) -> None:
         slot = self._slots.pop(order_id, None)
         if slot is not None:
-            self._halves[slot.side].take_out(slot)
+            self._lanes[slot.lane][slot.side].take_out(slot)
 
     def _put_in(self, book_order: BookOrder, effective: Epoch) -> None:
-        who = (effective, book_order.order.owner)
+        owner = book_order.order.owner
+        who = (effective, owner)
         rank = self._ranks.get(who)
         if rank is None:
-            rank = self._ranks[who] = compute_rank(self._beacon, effective, book_order.order.owner, self._market_id)
+            rank = self._ranks[who] = self._period.rank(effective, owner, self._market_id)
             if len(self._ranks) > 4 * len(self._slots) + 1024:
                 self._ranks = {who: rank}
-        slot = Slot(book_order, effective, rank)
+        slot = Slot(book_order, effective, rank, self._period.tier(owner))
         self._slots[slot.order_id] = slot
-        self._halves[slot.side].put_in(slot)
+        self._lanes[slot.lane][slot.side].put_in(slot)
 
-    def side(self, side: Side) -> Iterator[Slot]:
-        """All orders of a side, best first."""
-        half = self._halves[side]
+    def side(self, side: Side, lane: int = 0) -> Iterator[Slot]:
+        """All orders of a side of a lane, best first."""
+        half = self._lanes[lane][side]
         return (half[at] for at in range(len(half)))
 
-    def _crossing_counts(self) -> tuple[int, int]:
-        """How many bids are at or above the best ask, how many asks at or below the best bid."""
-        bids, asks = self._halves
-        if not len(bids) or not len(asks):
-            return 0, 0
-        return bids.reach(asks[0].price_ticks), asks.reach(bids[0].price_ticks)
-
     def crossing(self) -> tuple[list[Slot], list[Slot]]:
-        """Bids at or above the best ask, asks at or below the best bid, each best first. Spec: [MATCH-7]."""
-        bids, asks = self._halves
-        bid_count, ask_count = self._crossing_counts()
-        return bids.best(bid_count), asks.best(ask_count)
+        """Bids at or above the best ask of their lane, asks at or below the best bid. Spec: [MATCH-7]."""
+        bids: list[Slot] = []
+        asks: list[Slot] = []
+        for lane in self._lanes:
+            bid_count, ask_count = _crossing_counts(lane)
+            bids += lane[Side.BUY].best(bid_count)
+            asks += lane[Side.SELL].best(ask_count)
+        return bids, asks
 
     def entitlements(self, skips: Skips = NO_SKIPS) -> tuple[Piece, ...]:
-        """The pairs that may sign a ticket, in the order in which they arise. Spec: [MATCH-3..6]."""
-        bids, asks = self._halves
-        bid_count, ask_count = self._crossing_counts()
-        if not bid_count or not ask_count:
-            return ()
-        if bid_count <= ask_count:
-            return tuple(Replay(bids.best(bid_count), asks, skips).run())
-        return tuple(Replay(asks.best(ask_count), bids, skips).run())
+        """The pairs that may sign a ticket, lane by lane, in the order in which they arise.
+
+        Spec: [MATCH-3..6, MATCH-9..11].
+        """
+        pieces: list[Piece] = []
+        for lane in self._lanes:
+            found = _replay(lane, skips)
+            parked = self._parked_takers(found)
+            if parked:
+                found = _replay_with_last(lane, skips, parked)
+            pieces += found
+        return tuple(pieces)
+
+    def _parked_takers(self, pieces: Iterable[Piece]) -> list[Slot]:
+        """Takers that have stood entitled to as old a maker for too long. Spec: [MATCH-11]."""
+        if not self.parked_before:
+            return []
+        parked: dict[OrderId, Slot] = {}
+        for piece in pieces:
+            taker, maker = self._slots[piece.taker_order], self._slots[piece.maker_order]
+            if taker.effective < self.parked_before and maker.effective < self.parked_before:
+                parked[taker.order_id] = taker
+        return list(parked.values())
 
     def window_digest(self, epoch: Epoch, block_hash: Digest) -> Digest:
         """What two nodes compare before they sign. Spec: [MATCH-8]."""
         bids, asks = self.crossing()
         rows = cbor.encode_array(sorted([slot.row() for slot in bids] + [slot.row() for slot in asks]))
-        head = [cbor.encode(part) for part in (self._market_id, epoch, block_hash, self._beacon)]
+        head = [cbor.encode(part) for part in (self._market_id, epoch, block_hash, self._period.beacon)]
         return keccak256(cbor.encode_array([*head, rows]))
 
 
-def build_engine(book: Book, assignment: Mapping[OrderId, Epoch]) -> Engine:
+def _crossing_counts(lane: Lane) -> tuple[int, int]:
+    """How many bids are at or above the best ask, how many asks at or below the best bid."""
+    bids, asks = lane
+    if not len(bids) or not len(asks):
+        return 0, 0
+    return bids.reach(asks[0].price_ticks), asks.reach(bids[0].price_ticks)
+
+
+def _replay(lane: Lane, skips: Skips) -> list[Piece]:
+    """One replay of a lane from an empty book, walking the side with fewer crossing orders."""
+    bids, asks = lane
+    bid_count, ask_count = _crossing_counts(lane)
+    if not bid_count or not ask_count:
+        return []
+    if bid_count <= ask_count:
+        return Replay(bids.best(bid_count), asks, skips).run()
+    return Replay(asks.best(ask_count), bids, skips).run()
+
+
+def _replay_with_last(lane: Lane, skips: Skips, last: list[Slot]) -> list[Piece]:
+    """A replay in which some orders enter after all others. Spec: [MATCH-11]."""
+    for slot in last:
+        slot.entry_key = _LAST + slot.entry_key
+    pieces = _replay(lane, skips)
+    for slot in last:
+        slot.entry_key = slot.entry_key[len(_LAST) :]
+    return pieces
+
+
+def is_compatible(one: Order, other: Order, period: Period, skips: Skips = NO_SKIPS) -> bool:
+    """Whether two orders of opposite sides may meet. Spec: [MATCH-5]."""
+    pair = (one.session, other.session)
+    if one.security != other.security or one.owner == other.owner or pair in skips or pair[::-1] in skips:
+        return False
+    if period.tier(one.owner) < other.min_tier or period.tier(other.owner) < one.min_tier:
+        return False
+    if not one.security:
+        return True
+    agrees = any(method in other.payment_methods for method in one.payment_methods)
+    return agrees and any(arbitrator in other.arbitrators for arbitrator in one.arbitrators)
+
+
+def build_engine(
+    book: Book, assignment: Mapping[OrderId, Epoch], period: Period | None = None, *, parked_before: int = 0
+) -> Engine:
     """An engine with the matchable orders of `book` that are effective by its epoch.
 
     Args:
-        book: the book of the window's epoch.
+        book: the book of the window's epoch, without the orders of absent sessions.
         assignment: effective epochs of orders whose effective epoch is not the claimed one.
+        period: beacon, tiers and bonds; without it that of a market before any block.
+        parked_before: see `Engine`.
     """
-    engine = Engine(book.market_id, compute_beacon(book.market_id))
+    engine = Engine(book.market_id, period or first_period(book.market_id))
+    engine.parked_before = max(0, parked_before)
     placed = [(order, assignment.get(order.order_id, order.claimed)) for order in book.orders]
     engine.apply((), [(order, effective) for order, effective in placed if effective <= book.epoch])
     return engine
 
 
-def entitlements(book: Book, assignment: Mapping[OrderId, Epoch], skips: Skips = NO_SKIPS) -> tuple[Piece, ...]:
+def entitlements(
+    book: Book,
+    assignment: Mapping[OrderId, Epoch],
+    skips: Skips = NO_SKIPS,
+    period: Period | None = None,
+    *,
+    parked_before: int = 0,
+) -> tuple[Piece, ...]:
     """Entitlements of a whole book, from scratch. Spec: [MATCH-1..6]."""
-    return build_engine(book, assignment).entitlements(skips)
+    return build_engine(book, assignment, period, parked_before=parked_before).entitlements(skips)
 
 
-def window_digest(book: Book, assignment: Mapping[OrderId, Epoch]) -> Digest:
+def window_digest(book: Book, assignment: Mapping[OrderId, Epoch], period: Period | None = None) -> Digest:
     """Window digest of a whole book, from scratch. Spec: [MATCH-8]."""
-    return build_engine(book, assignment).window_digest(book.epoch, book.block.hash)
-
-
-def is_compatible(one: Order, other: Order, skips: Skips) -> bool:
-    """Whether two orders of different sides may meet, whatever their prices. Spec: [MATCH-5]."""
-    pair = (one.session, other.session)
-    if one.owner == other.owner or one.security != other.security or pair in skips or pair[::-1] in skips:
-        return False
-    is_agreed = any(method in other.payment_methods for method in one.payment_methods)
-    is_judged = any(arbitrator in other.arbitrators for arbitrator in one.arbitrators)
-    return one.security == 0 or (is_agreed and is_judged)
+    return build_engine(book, assignment, period).window_digest(book.epoch, book.block.hash)

@@ -2,11 +2,12 @@
 
 The side with fewer crossing orders is *walked* in order of entry. The other, the *deep* side, may be as deep as it
 likes: its orders are looked at only where a walked order looks for a maker, block by block and past the blocks that
-hold none yet, or where they cross a walked order that rests.
-Spec: protocol/spec/04-matching.md [MATCH-3..6].
+hold none yet or whose orders all want a higher tier, or where they cross a walked order that rests.
+Spec: protocol/spec/04-matching.md [MATCH-3..6, MATCH-9, MATCH-10].
 """
 
 from bisect import insort
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -16,6 +17,7 @@ from orrange_p2p.core.types import Address, OrderId, Side
 
 Skips = frozenset[tuple[Address, Address]]
 NO_SKIPS: Skips = frozenset()
+MAX_FOK_PIECES = 16
 _BLOCK = 64
 _NEVER = b"\xff" * 128  # above every entry key
 
@@ -63,15 +65,27 @@ class _Open:
             self.lot_at = ranges[self.range_at][0]
         return low, high
 
+    def count_ranges(self, lots: int) -> int:
+        """How many of its free ranges the next `lots` lots lie in."""
+        ranges, at, low, count = self.slot.free, self.range_at, self.lot_at, 0
+        while lots > 0:
+            lots -= ranges[at][1] - low
+            at, count = at + 1, count + 1
+            low = ranges[at][0] if at < len(ranges) else 0
+        return count
+
     def ahead(self) -> int:
         """Lots until the end of the current range."""
         return self.slot.free[self.range_at][1] - self.lot_at
 
 
 class _Block:
-    """Some neighbours of the deep side: those that may still be makers, and when the first of them entered."""
+    """Some neighbours of the deep side: those that may still be makers, when the first of them entered, their tiers.
 
-    __slots__ = ("best", "earliest", "slots")
+    `least_wanted` is the lowest tier that one of them asks of a taker, `highest` the highest that one of them has.
+    """
+
+    __slots__ = ("best", "earliest", "highest", "least_wanted", "slots")
 
     def __init__(self, slots: list[Slot]) -> None:
         self.best = slots[0]
@@ -81,6 +95,13 @@ class _Block:
         """Go on with these."""
         self.slots = slots
         self.earliest = min((slot.entry_key for slot in slots), default=_NEVER)
+        self.least_wanted = min((slot.min_tier for slot in slots), default=0)
+        self.highest = max((slot.tier for slot in slots), default=0)
+
+    def may_serve(self, taker: "_Open") -> bool:
+        """Whether one of them has entered before a taker and has its tier, as far as the block can tell."""
+        slot = taker.slot
+        return self.earliest < taker.entry_key and self.least_wanted <= slot.tier and slot.min_tier <= self.highest
 
 
 class Replay:
@@ -128,16 +149,59 @@ class Replay:
 
     def _enter_walked(self, taker: _Open) -> None:
         """An order of the walked side enters: it takes from the deep side's orders that entered before it."""
+        if taker.slot.is_fok or taker.slot.is_post_only:
+            self._enter_carefully(taker, self._deep_makers_of(taker))
+        else:
+            self._take(taker)
+        if taker.left and not taker.slot.is_ioc:
+            self._rest(taker)
+
+    def _take(self, taker: _Open) -> None:
+        """Take from the deep side, best first, until nothing is left or nothing crosses."""
         at = 0
         while taker.left and (at < len(self._blocks) or self._open_block()):
             block = self._blocks[at]
             if not self._crosses(taker.slot, block.best):
                 break
-            if block.earliest < taker.entry_key:
+            if block.may_serve(taker):
                 self._take_from(block, taker)
             at += 1
-        if taker.left and not taker.slot.is_ioc:
-            self._rest(taker)
+
+    def _deep_makers_of(self, coming: _Open) -> Iterator[_Open]:
+        """The compatible deep orders within a walked order's limit that entered before it, best first."""
+        at = 0
+        while at < len(self._blocks) or self._open_block():
+            block = self._blocks[at]
+            at += 1
+            if not self._crosses(coming.slot, block.best):
+                return
+            for slot in block.slots if block.may_serve(coming) else ():
+                if not self._crosses(coming.slot, slot):
+                    return
+                if slot.entry_key < coming.entry_key and self._is_compatible(slot, coming.slot):
+                    maker = self._open(slot)
+                    if maker.left:
+                        yield maker
+
+    def _walked_makers_of(self, coming: Slot) -> Iterator[_Open]:
+        """The compatible resting walked orders within a deep order's limit, best first."""
+        for maker in self._resting:
+            if not self._crosses(maker.slot, coming):
+                return
+            if maker.left and self._is_compatible(maker.slot, coming):
+                yield maker
+
+    def _enter_carefully(self, coming: _Open, makers: Iterable[_Open]) -> None:
+        """A FOK order takes all or nothing; a post-only order takes nothing. Spec: [MATCH-9], [MATCH-10]."""
+        if coming.slot.is_fok:
+            for maker in _whole_fill(coming, makers):
+                self._fill(maker, coming)
+            return
+        others = list(makers)
+        if any(other.slot.effective == coming.slot.effective for other in others):
+            coming.left = 0
+        for taker in others:
+            self._fill(coming, taker)
 
     def _open_block(self) -> bool:
         """Look at the next orders of the deep side; False if there are none."""
@@ -180,6 +244,10 @@ class Replay:
         if not self._resting or not self._crosses(self._resting[0].slot, slot):
             return
         taker = self._open(slot)
+        if slot.is_fok or slot.is_post_only:
+            self._enter_carefully(taker, self._walked_makers_of(slot))
+            self._resting = [one for one in self._resting if one.left]
+            return
         used_up: list[int] = []
         for at, maker in enumerate(self._resting):
             if not taker.left or not self._crosses(maker.slot, slot):
@@ -193,7 +261,9 @@ class Replay:
 
     def _is_compatible(self, one: Slot, other: Slot) -> bool:
         """Spec: [MATCH-5]."""
-        if one.owner == other.owner:
+        if one.owner == other.owner or one.min_tier > other.tier or other.min_tier > one.tier:
+            return False
+        if one.lane and not _agree_on_escrow(one, other):
             return False
         if not self._skips:
             return True
@@ -217,6 +287,30 @@ class Replay:
                     taker_to=taker_to,
                 )
             )
+
+
+def _whole_fill(taker: _Open, makers: Iterable[_Open]) -> list[_Open]:
+    """The makers that fill a FOK order to its last lot in few enough pieces, or none. Spec: [MATCH-10]."""
+    slot, wanted, pieces = taker.slot, taker.left, 0
+    chosen: list[_Open] = []
+    if slot.free != ((0, slot.quantity_lots),):
+        return []
+    for maker in makers:
+        lots = min(wanted, maker.left)
+        pieces += maker.count_ranges(lots)
+        if pieces > MAX_FOK_PIECES:
+            return []
+        chosen.append(maker)
+        wanted -= lots
+        if not wanted:
+            return chosen
+    return []
+
+
+def _agree_on_escrow(one: Slot, other: Slot) -> bool:
+    """Whether a payment method and an arbitrator stand in both lists. Spec: [MATCH-5]."""
+    agrees = any(method in other.payment_methods for method in one.payment_methods)
+    return agrees and any(arbitrator in other.arbitrators for arbitrator in one.arbitrators)
 
 
 def _by_entry(one: _Open) -> bytes:

@@ -12,8 +12,7 @@ from orrange_p2p.core.book import BookOrder
 from orrange_p2p.core.ranges import Ranges
 from orrange_p2p.core.types import U8_MAX, U64_MAX, Epoch, Side, TimeInForce
 
-TIER = 0
-_TIER_BYTES = cbor.encode_uint(TIER)
+LANES = 4
 
 
 def compute_worseness(side: Side, price_ticks: int) -> int:
@@ -22,38 +21,54 @@ def compute_worseness(side: Side, price_ticks: int) -> int:
 
 
 class Slot:
-    """A matchable order inside the engine with its packed keys."""
+    """A matchable order inside the engine with its packed keys; `is_ioc` says that it never rests, FOK or IOC."""
 
     __slots__ = (
         "_row",
+        "arbitrators",
         "effective",
         "entry_key",
         "free",
+        "is_fok",
         "is_ioc",
+        "is_post_only",
         "key",
+        "lane",
+        "min_tier",
         "order_id",
         "owner",
+        "payment_methods",
         "price_ticks",
+        "quantity_lots",
         "session",
         "side",
+        "tier",
     )
 
-    def __init__(self, book_order: BookOrder, effective: Epoch, rank: bytes) -> None:
+    def __init__(self, book_order: BookOrder, effective: Epoch, rank: bytes, tier: int = 0) -> None:
         order = book_order.order
         self.order_id = book_order.order_id
         self.owner = order.owner
         self.session = order.session
         self.side = order.side
         self.price_ticks = order.price_ticks
-        self.is_ioc = order.tif is TimeInForce.IOC
+        self.quantity_lots = order.quantity_lots
+        self.lane = order.security
+        self.tier = tier
+        self.min_tier = order.min_tier
+        self.payment_methods = order.payment_methods
+        self.arbitrators = order.arbitrators
+        self.is_fok = order.tif is TimeInForce.FOK
+        self.is_ioc = self.is_fok or order.tif is TimeInForce.IOC
+        self.is_post_only = order.post_only
         self.effective = effective
         self.free = book_order.free
         self._row: bytes | None = None
-        tier = bytes((U8_MAX - TIER,))
+        standing = bytes((U8_MAX - tier,))
         entered = effective.to_bytes(8, "big")
         who = rank + order.session + order.nonce.to_bytes(8, "big")
-        self.key = compute_worseness(order.side, order.price_ticks).to_bytes(8, "big") + tier + entered + who
-        self.entry_key = entered + tier + who
+        self.key = compute_worseness(order.side, order.price_ticks).to_bytes(8, "big") + standing + entered + who
+        self.entry_key = entered + standing + who
 
     def set_free(self, free: Ranges) -> None:
         """Other lots are free now."""
@@ -65,7 +80,8 @@ class Slot:
         if self._row is None:
             free = [cbor.encode_array((cbor.encode_uint(low), cbor.encode_uint(high))) for low, high in self.free]
             order_id, effective = cbor.encode_bytes(self.order_id), cbor.encode_uint(self.effective)
-            self._row = cbor.encode_array((order_id, cbor.encode_array(free), effective, _TIER_BYTES))
+            tier = cbor.encode_uint(self.tier)
+            self._row = cbor.encode_array((order_id, cbor.encode_array(free), effective, tier))
         return self._row
 
 

@@ -2,17 +2,19 @@
 
 A node works on the newest open window only; nothing is remembered from earlier ones. Older windows can be asked for
 while views are compared, and are computed from scratch then.
-Spec: protocol/spec/04-matching.md [MATCH-1], 05-tickets.md.
+Spec: protocol/spec/04-matching.md [MATCH-1, MATCH-11, MATCH-12], 05-tickets.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from orrange_p2p.core.book import BookKeeper, BookOrder, compute_book
 from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.frames import MAX_ABSENT
 from orrange_p2p.core.ledger import BlockRef, Ledger
-from orrange_p2p.core.matching import Engine, Piece, build_engine, compute_beacon
+from orrange_p2p.core.matching import Engine, Piece, build_engine, first_period
 from orrange_p2p.core.messages import LateOrders
+from orrange_p2p.core.period import Period, Periods
 from orrange_p2p.core.types import Address, Digest, Epoch, OrderId
 
 MAX_LATE_SENT = 256
@@ -38,9 +40,13 @@ class Windows:
         self._ledger = ledger
         self._rules = feeds.rules
         self.keeper = BookKeeper(feeds, ledger)
-        self.engine = Engine(feeds.market_id, compute_beacon(feeds.market_id))
+        self.periods = Periods(ledger, feeds.rules)
+        self.period: Period = first_period(feeds.market_id)
+        self.engine = Engine(feeds.market_id, self.period)
         self.current: Window | None = None
         self.absent: tuple[Address, ...] = ()
+        self._absent_now: frozenset[Address] = frozenset()
+        self._left_out: frozenset[Address] = frozenset()
         self._late: dict[OrderId, Epoch] = {}
         self._deferred: dict[OrderId, BookOrder] = {}
 
@@ -75,24 +81,56 @@ class Windows:
         """Spec: [BOOK-1]."""
         return self._ledger.fund_block(self._rules.epoch_start_s(epoch) - self._rules.preset.fund_lag_s)
 
+    def ready_block(self, epoch: Epoch) -> BlockRef | None:
+        """The fund block of an epoch whose period's anchor is known as well. Spec: [BOOK-1], [MATCH-12]."""
+        return self.fund_block(epoch) if self.periods.at(epoch) is not None else None
+
+    def set_absent(self, sessions: Iterable[Address]) -> None:
+        """Who is absent when the next window opens. Spec: [MATCH-1], [PEER-3]."""
+        self._absent_now = frozenset(sessions)
+
     def open(self, epoch: Epoch, block: BlockRef) -> Window:
         """Compute the window of `epoch`; earlier windows cannot be opened again."""
         change = self.keeper.advance(epoch, block)
-        coming = [*self._deferred.values(), *change.changed]
-        self._deferred = {}
-        placed: dict[OrderId, tuple[BookOrder, Epoch]] = {}
-        leaving = list(change.removed)
-        for order in coming:
-            effective = self._late.get(order.order_id, order.claimed)
-            if effective <= epoch:
-                placed[order.order_id] = (order, effective)
-            elif self.keeper.order(order.order_id) is not None:
-                self._deferred[order.order_id] = order
-                leaving.append(order.order_id)
         gone = frozenset(change.removed)
+        coming = {order.order_id: order for order in (*self._look_again(epoch), *change.changed)}
+        coming = {order_id: order for order_id, order in coming.items() if order_id not in gone}
+        self._deferred = {}
+        placed: list[tuple[BookOrder, Epoch]] = []
+        leaving = list(change.removed)
+        for order_id, order in coming.items():
+            effective = self._late.get(order_id, order.claimed)
+            if effective <= epoch and order.order.session not in self._absent_now:
+                placed.append((order, effective))
+            else:
+                self._deferred[order_id] = order
+                leaving.append(order_id)
         for order_id in change.finished:
             self._late.pop(order_id, None)
-        self.engine.apply(leaving, [row for order_id, row in placed.items() if order_id not in gone])
+        self._left_out = self._absent_now
+        waiting = [order.order.session for order in self._deferred.values() if order.is_matchable]
+        self.absent = tuple(sorted(frozenset(waiting) & self._absent_now))[:MAX_ABSENT]
+        self.engine.apply(leaving, placed)
+        self.engine.parked_before = max(0, epoch - self._rules.preset.w)
+        return self._close(epoch, block)
+
+    def _look_again(self, epoch: Epoch) -> list[BookOrder]:
+        """Orders that were not in the last window's engine or may not stay: deferred ones, and those of who has gone.
+
+        With a new period all of them, in a new engine.
+        """
+        period = self.periods.at(epoch)
+        if period is not None and period is not self.period:
+            self.period = period
+            self.engine = Engine(self._feeds.market_id, period)
+            return list(self.keeper.orders())
+        again = list(self._deferred.values())
+        newly_absent = self._absent_now - self._left_out
+        if newly_absent:
+            again += [order for order in self.keeper.orders() if order.order.session in newly_absent]
+        return again
+
+    def _close(self, epoch: Epoch, block: BlockRef) -> Window:
         self.current = Window(
             epoch=epoch,
             block=block,
@@ -119,7 +157,7 @@ class Windows:
         Returns None if the window is too old, its fund block is unknown, or a crossing order is more than 8 epochs
         late on one side only. Spec: [TICK-4].
         """
-        block = self.fund_block(epoch)
+        block, period = self.ready_block(epoch), self.periods.at(epoch)
         if block is None or self.current is None or not self.current.epoch - MAX_AGE <= epoch <= self.current.epoch:
             return None
         merged = dict(self._late)
@@ -137,7 +175,8 @@ class Windows:
         book = compute_book(self._feeds, self._ledger, epoch, block)
         missing = frozenset(self.absent) & frozenset(absent)
         present = tuple(order for order in book.orders if order.order.session not in missing)
-        engine = build_engine(replace(book, orders=present), merged)
+        parked_before = epoch - self._rules.preset.w
+        engine = build_engine(replace(book, orders=present), merged, period, parked_before=parked_before)
         crossing = frozenset(slot.order_id for side in engine.crossing() for slot in side)
         if any(order_id in crossing for order_id in contested):
             return None

@@ -1,23 +1,37 @@
 """Who is entitled to trade with whom: a replay of the matchable orders into an empty book.
 
-Spec: protocol/spec/04-matching.md.
+Spec: protocol/spec/04-matching.md [MATCH-1..11].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol.reference.book import Book, BookOrder, encode_ranges
 from protocol.reference.cbor import Value, encode
 from protocol.reference.holds import count_lots
+from protocol.reference.period import Period
 from protocol.reference.signing import keccak
-from protocol.reference.types import BUY, GTC, Address, Clock, Digest, LotRange, epoch_start_ms
+from protocol.reference.types import BUY, FOK, IOC, Address, Clock, Digest, LotRange, Order, epoch_start_ms
 
-TIER = 0
+LANES = (0, 1, 2, 3)
+PIECES_OF_A_FOK_MAX = 16
 
-Assignment = Mapping[Digest, int]
 Skips = AbstractSet[tuple[Address, Address]]
-EntryKey = tuple[int, int, Digest, Address, int]
+EntryKey = tuple[int, int, bytes, Address, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a node cannot share with everyone. Spec: [MATCH-1].
+
+    Attributes:
+        effective: The effective epoch of each matchable order.
+        absent: Sessions that gave no sign of life lately.
+    """
+
+    effective: Mapping[Digest, int]
+    absent: AbstractSet[Address] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +55,16 @@ class Standing:
     key: EntryKey
     left: list[LotRange]
 
+    @property
+    def order(self) -> Order:
+        """The order itself."""
+        return self.row.order
+
+    @property
+    def effective(self) -> int:
+        """Its effective epoch."""
+        return self.key[0]
+
 
 def effective_epoch(clock: Clock, claimed: int, contiguous_at_ms: int, *, was_before_synced: bool) -> int:
     """The epoch in which an order counts as come, on one node. Spec: [MATCH-1].
@@ -56,74 +80,139 @@ def effective_epoch(clock: Clock, claimed: int, contiguous_at_ms: int, *, was_be
     return (contiguous_at_ms - clock.genesis_ms) // clock.constants.epoch_ms
 
 
-def beacon(market: Digest) -> Digest:
-    """The number that nobody chose, for now the keccak of the market's id. Spec: [MATCH-2]."""
-    return keccak(market)
-
-
-def rank(market: Digest, effective: int, owner: Address) -> Digest:
+def rank(period: Period, market: Digest, effective: int, owner: Address) -> bytes:
     """An owner's turn in an epoch, in which no one can stand twice. Spec: [MATCH-2]."""
-    return keccak(beacon(market) + effective.to_bytes(8, "big") + owner + market)
+    turn = keccak(period.beacon + effective.to_bytes(8, "big") + owner + market)
+    return bytes([period.is_last(owner)]) + turn
 
 
-def entry_key(book: Book, row: BookOrder, effective: int) -> EntryKey:
-    """By what orders enter: effective epoch, tier descending, rank, session, nonce. Spec: [MATCH-3]."""
-    return effective, -TIER, rank(book.market, effective, row.order.owner), row.order.session, row.order.nonce
-
-
-def entering_orders(book: Book, assignment: Assignment) -> list[Standing]:
+def entering_orders(book: Book, assignment: Assignment, period: Period) -> list[Standing]:
     """The matchable orders that have come by the book's epoch, as they enter. Spec: [MATCH-1], [MATCH-3]."""
-    entering = [
-        Standing(row=row, key=entry_key(book, row, assignment[row.order_id]), left=list(row.free))
-        for row in book.orders
-        if row.is_matchable and assignment[row.order_id] <= book.epoch
-    ]
+    entering = []
+    for row in book.orders:
+        effective, owner = assignment.effective[row.order_id], row.order.owner
+        if not row.is_matchable or effective > book.epoch or row.order.session in assignment.absent:
+            continue
+        turn = rank(period, book.market, effective, owner)
+        key = (effective, -period.tier(owner), turn, row.order.session, row.order.nonce)
+        entering.append(Standing(row=row, key=key, left=list(row.free)))
     return sorted(entering, key=lambda standing: standing.key)
 
 
-def entitlements(book: Book, assignment: Assignment, skips: Skips = frozenset()) -> list[Piece]:
-    """Replay the orders into an empty book; nothing is remembered from earlier epochs. Spec: [MATCH-3..6].
+def in_lane(standings: Iterable[Standing], lane: int) -> list[Standing]:
+    """Those of one lane, as they were. Spec: [ORD-4], [MATCH-3]."""
+    return [standing for standing in standings if standing.order.security == lane]
+
+
+def entitlements(
+    book: Book, assignment: Assignment, period: Period, skips: Skips = frozenset(), *, parked_after: int
+) -> list[Piece]:
+    """Replay the orders of each lane into an empty book; nothing is remembered from earlier epochs.
+
+    A taker of a pair that has been entitled for long without trading enters last in a second replay.
+    Spec: [MATCH-3], [MATCH-11].
 
     Args:
         book: The book of the epoch.
-        assignment: The effective epoch of each matchable order.
+        assignment: Effective epochs and absent sessions.
+        period: Beacon, tiers and bonds.
         skips: Pairs of sessions, (taker, maker) or the mirror, that are not to meet.
+        parked_after: The preset's `w`, in epochs.
 
     Returns:
         The pieces, in the order in which they arose.
     """
     pieces: list[Piece] = []
+    for lane in LANES:
+        entering = in_lane(entering_orders(book, assignment, period), lane)
+        found = replay(entering, period, skips)
+        parked = parked_takers(found, assignment, book.epoch - parked_after)
+        if parked:
+            fresh = in_lane(entering_orders(book, assignment, period), lane)
+            last = [standing for standing in fresh if standing.row.order_id in parked]
+            found = replay([standing for standing in fresh if standing not in last] + last, period, skips)
+        pieces += found
+    return pieces
+
+
+def parked_takers(pieces: Iterable[Piece], assignment: Assignment, since: int) -> set[Digest]:
+    """The takers of pieces that join two orders both older than an epoch. Spec: [MATCH-11]."""
+    effective = assignment.effective
+    return {
+        piece.taker_order
+        for piece in pieces
+        if effective[piece.taker_order] < since and effective[piece.maker_order] < since
+    }
+
+
+def replay(entering: Iterable[Standing], period: Period, skips: Skips) -> list[Piece]:
+    """Let orders enter an empty book one by one. Spec: [MATCH-4], [MATCH-9], [MATCH-10]."""
+    pieces: list[Piece] = []
     resting: list[Standing] = []
-    for taker in entering_orders(book, assignment):
-        for maker in best_first(taker, resting):
-            if is_compatible(taker, maker, skips):
-                pieces += fill(taker, maker)
-        if taker.row.order.tif == GTC and taker.left:
-            resting.append(taker)
+    for coming in entering:
+        makers = [one for one in best_first(coming, resting) if is_compatible(coming.order, one.order, period, skips)]
+        if coming.order.post_only:
+            if any(maker.effective == coming.effective for maker in makers):
+                continue
+            for taker in makers:
+                pieces += fill(taker, coming)
+        elif coming.order.tif != FOK or can_fill_whole(coming, makers):
+            for maker in makers:
+                pieces += fill(coming, maker)
+        if coming.order.tif not in (IOC, FOK) and coming.left:
+            resting.append(coming)
         resting = [maker for maker in resting if maker.left]
     return pieces
 
 
-def best_first(taker: Standing, resting: Sequence[Standing]) -> list[Standing]:
-    """The resting orders within a taker's limit: best price, then as they would enter. Spec: [MATCH-4]."""
-    is_buy = taker.row.order.side == BUY
-    direction = 1 if is_buy else -1
+def can_fill_whole(taker: Standing, makers: Iterable[Standing]) -> bool:
+    """Whether a FOK order would be filled to its last lot, in few enough pieces. Spec: [MATCH-10]."""
+    if taker.row.free != ((0, taker.order.quantity_lots),):
+        return False
+    trial = Standing(row=taker.row, key=taker.key, left=list(taker.left))
+    pieces = []
+    for maker in makers:
+        pieces += fill(trial, Standing(row=maker.row, key=maker.key, left=list(maker.left)))
+    return not trial.left and len(pieces) <= PIECES_OF_A_FOK_MAX
+
+
+def best_first(coming: Standing, resting: Sequence[Standing]) -> list[Standing]:
+    """The resting orders within an order's limit: best price, then as they entered. Spec: [MATCH-4]."""
+    direction = 1 if coming.order.side == BUY else -1
     within = [
         maker
         for maker in resting
-        if maker.row.order.side != taker.row.order.side
-        and direction * maker.row.order.price_ticks <= direction * taker.row.order.price_ticks
+        if maker.order.side != coming.order.side
+        and direction * maker.order.price_ticks <= direction * coming.order.price_ticks
     ]
-    priced = [
-        ((direction * maker.row.order.price_ticks, -TIER, maker.key[0], *maker.key[2:]), maker) for maker in within
-    ]
-    return [maker for _, maker in sorted(priced, key=lambda pair: pair[0])]
+    return sorted(within, key=lambda maker: (direction * maker.order.price_ticks, priority(maker)))
 
 
-def is_compatible(taker: Standing, maker: Standing, skips: Skips) -> bool:
-    """Say whether two orders may meet: other owners, no skip either way. Spec: [MATCH-5]."""
-    pair = (taker.row.order.session, maker.row.order.session)
-    return taker.row.order.owner != maker.row.order.owner and pair not in skips and pair[::-1] not in skips
+def priority(standing: Standing) -> tuple[int, int, bytes, Address, int]:
+    """Who goes first at one price: tier, then effective epoch, then as they would enter. Spec: [MATCH-4]."""
+    effective, tier, turn, session, nonce = standing.key
+    return tier, effective, turn, session, nonce
+
+
+def is_compatible(one: Order, other: Order, period: Period, skips: Skips = frozenset()) -> bool:
+    """Say whether two orders of opposite sides may meet. Spec: [MATCH-5]."""
+    pair = (one.session, other.session)
+    return (
+        one.security == other.security
+        and one.owner != other.owner
+        and pair not in skips
+        and pair[::-1] not in skips
+        and period.tier(one.owner) >= other.min_tier
+        and period.tier(other.owner) >= one.min_tier
+        and (one.security == 0 or agree_on_escrow(one, other))
+    )
+
+
+def agree_on_escrow(one: Order, other: Order) -> bool:
+    """Whether both list a payment method and an arbitrator that the other lists too. Spec: [MATCH-5]."""
+    return any(method in other.payment_methods for method in one.payment_methods) and any(
+        arbitrator in other.arbitrators for arbitrator in one.arbitrators
+    )
 
 
 def fill(taker: Standing, maker: Standing) -> list[Piece]:
@@ -158,25 +247,26 @@ def use_lots(standing: Standing, lots: int) -> None:
         standing.left.insert(0, (first + lots, second))
 
 
-def crossing_orders(book: Book, assignment: Assignment) -> list[BookOrder]:
-    """The bids at or above the best ask and the asks at or below the best bid, by id. Spec: [MATCH-7]."""
-    rows = [standing.row for standing in entering_orders(book, assignment)]
-    bids = [row.order.price_ticks for row in rows if row.order.side == BUY]
-    asks = [row.order.price_ticks for row in rows if row.order.side != BUY]
-    if not bids or not asks:
-        return []
-    crossing = [
-        row
-        for row in rows
-        if (row.order.price_ticks >= min(asks) if row.order.side == BUY else row.order.price_ticks <= max(bids))
-    ]
+def crossing_orders(book: Book, assignment: Assignment, period: Period) -> list[BookOrder]:
+    """In each lane the bids at or above the best ask and the asks at or below the best bid, by id. Spec: [MATCH-7]."""
+    crossing: list[BookOrder] = []
+    for lane in LANES:
+        rows = [standing.row for standing in in_lane(entering_orders(book, assignment, period), lane)]
+        bids = [row.order.price_ticks for row in rows if row.order.side == BUY]
+        asks = [row.order.price_ticks for row in rows if row.order.side != BUY]
+        if bids and asks:
+            crossing += [
+                row
+                for row in rows
+                if (row.order.price_ticks >= min(asks) if row.order.side == BUY else row.order.price_ticks <= max(bids))
+            ]
     return sorted(crossing, key=lambda row: row.order_id)
 
 
-def window_digest(book: Book, assignment: Assignment) -> Digest:
+def window_digest(book: Book, assignment: Assignment, period: Period) -> Digest:
     """What two nodes compare before they sign. Spec: [MATCH-8]."""
     rows: list[Value] = [
-        [row.order_id, encode_ranges(row.free), assignment[row.order_id], TIER]
-        for row in crossing_orders(book, assignment)
+        [row.order_id, encode_ranges(row.free), assignment.effective[row.order_id], period.tier(row.order.owner)]
+        for row in crossing_orders(book, assignment, period)
     ]
-    return keccak(encode([book.market, book.epoch, book.block.hash, beacon(book.market), rows]))
+    return keccak(encode([book.market, book.epoch, book.block.hash, period.beacon, rows]))

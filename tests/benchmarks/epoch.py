@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orrange_p2p.core.book import BookOrder
-from orrange_p2p.core.matching import Engine, Piece, compute_beacon, compute_rank
+from orrange_p2p.core.matching import Engine, Piece, first_period
 from orrange_p2p.core.ranges import complement, total, union
 from orrange_p2p.core.types import Digest, Epoch, OrderId, Side
 from tests.benchmarks.figures import Figure, compared
 from tests.benchmarks.street import DEEP_TICKS, MARKET_ID, MIDDLE_TICKS, NEAR_TICKS, Street
 
-BEACON = compute_beacon(MARKET_ID)
+PERIOD = first_period(MARKET_ID)
 BLOCK_HASH = Digest(b"\xb1" * 32)
 
 
@@ -64,7 +64,7 @@ def _report(scenario: str, times: Times) -> Iterator[Figure]:
 def measure(size: Size, *, is_reached_across: bool) -> Times:
     """Run one scenario."""
     street = Street(size.resting)
-    engine = Engine(MARKET_ID, BEACON)
+    engine = Engine(MARKET_ID, PERIOD)
     live = {row.order_id: row for row in (street.rest(street.order(), 0) for _ in range(size.resting))}
     engine.apply((), [(row, row.claimed) for row in live.values()])
     _settle(engine, live, engine.entitlements())
@@ -102,7 +102,7 @@ def measure_crush(count: int, epochs: int = 5) -> Times:
     epoch_ms: list[float] = []
     pieces = 0
     for _ in range(epochs):
-        engine = Engine(MARKET_ID, BEACON)
+        engine = Engine(MARKET_ID, PERIOD)
         engine.apply((), [(row, row.claimed) for row in bids])
         placed = [(row, row.claimed) for row in asks]
         started = time.process_time()
@@ -143,7 +143,7 @@ def _thin_out(engine: Engine, live: dict[OrderId, BookOrder], excess: list[Order
 def _sort_again(live: dict[OrderId, BookOrder]) -> float:
     """Sort both sides from nothing, best first; returns the CPU milliseconds that took."""
     owners = {(row.claimed, row.order.owner) for row in live.values()}
-    ranks = {(claimed, owner): compute_rank(BEACON, claimed, owner, MARKET_ID) for claimed, owner in owners}
+    ranks = {(claimed, owner): PERIOD.rank(claimed, owner, MARKET_ID) for claimed, owner in owners}
 
     def priority(row: BookOrder) -> tuple[int, int, bytes, bytes, int]:
         order = row.order

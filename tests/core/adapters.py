@@ -1,9 +1,11 @@
 """From the reference's values to the program's, so that the same world can be put before both."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, fields, replace
 
 from orrange_p2p.core import facts, types
+from orrange_p2p.core import period as period_module
 from orrange_p2p.core.book import Book, BookKeeper, BookOrder, compute_book
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.feed import Outcome
@@ -15,6 +17,7 @@ from orrange_p2p.errors import RemoteProtocolError
 from protocol.reference import book as reference_book
 from protocol.reference import chain, matching
 from protocol.reference import types as reference
+from protocol.reference.period import Period
 from tests.core.pens import DOMAIN, MARKET, MARKET_ID
 from tests.core.worlds import CLOCK
 
@@ -188,6 +191,35 @@ def as_fast_book(book: reference_book.Book) -> Book:
 def fast_assignment(assignment: Mapping[bytes, int]) -> dict[types.OrderId, types.Epoch]:
     """The program's form of an assignment."""
     return {types.OrderId(order_id): types.Epoch(epoch) for order_id, epoch in assignment.items()}
+
+
+@dataclass(frozen=True)
+class GivenStandings:
+    """Stands where the ledger's standings do, with tiers and bonds that a test gives."""
+
+    given: Period
+
+    def tier(self, owner: bytes) -> int:
+        """The tier of an owner."""
+        return self.given.tier(owner)
+
+    def bond(self, owner: bytes) -> int:
+        """A bond of one, or none."""
+        return 0 if self.given.is_last(owner) else 1
+
+
+def fast_period(period: Period) -> period_module.Period:
+    """The program's form of a period."""
+    return period_module.Period(
+        beacon=types.Digest(period.beacon),
+        standings=GivenStandings(period),  # type: ignore[arg-type]
+        needs_bonds=period.bonded is not None,
+    )
+
+
+def present_book(book: Book, absent: AbstractSet[bytes]) -> Book:
+    """A book without the orders of absent sessions, as a window has it."""
+    return replace(book, orders=tuple(order for order in book.orders if order.order.session not in absent))
 
 
 def fast_skips(skips: Iterable[tuple[bytes, bytes]]) -> frozenset[tuple[types.Address, types.Address]]:

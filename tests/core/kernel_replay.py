@@ -46,6 +46,7 @@ class Arrivals:
     entries: list[bytes] = field(default_factory=list)
     blocks: list[chain.Block] = field(default_factory=list)
     assignment: dict[bytes, int] = field(default_factory=dict)
+    absent: frozenset[bytes] = frozenset()
     _held: dict[bytes, list[feeds.Entry]] = field(default_factory=dict)
     _next_seq: dict[bytes, int] = field(default_factory=dict)
 

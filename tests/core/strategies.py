@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocol.reference.book import Book
 from protocol.reference.types import Digest
-from tests.core.bare import Bare, Row, make_bare, throw_bare
+from tests.core.bare import TERMS, Bare, Row, make_bare, throw_bare
 from tests.core.worlds import DICE, SESSIONS, WEIGHTED_VERBS, Step, World, build_world, throw_steps
 
 SIGNED_WORLDS = max(1, settings().max_examples // 8)
@@ -53,7 +53,7 @@ def throw_skips(dice: Random) -> frozenset[tuple[bytes, bytes]]:
 
 
 def rows() -> st.SearchStrategy[Row]:
-    """Owner, second session or not, side, price, shape of the free ranges, epoch, kind and lateness, matchable."""
+    """Owner, second session or not, side, price, shape of free ranges, epoch, kind and lateness, matchable, terms."""
     return st.tuples(
         st.integers(0, 5),
         st.integers(0, 1),
@@ -63,6 +63,7 @@ def rows() -> st.SearchStrategy[Row]:
         st.integers(0, 4),
         st.integers(0, 11),
         st.sampled_from([True, True, True, True, False]),
+        st.integers(0, TERMS - 1),
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orrange_p2p.core.book import BookOrder
 from orrange_p2p.core.continuous import ContinuousBook, Fill
-from orrange_p2p.core.matching import Engine, compute_beacon
+from orrange_p2p.core.matching import Engine, first_period
 from orrange_p2p.core.types import (
     U64_MAX,
     ZERO_DIGEST,
@@ -182,7 +182,7 @@ def test_orders_and_cancels_come_to_what_a_searched_list_says(steps: list[Placed
 @given(orders=st.lists(placed(), max_size=40))
 def test_orders_with_an_epoch_and_an_owner_each_fill_as_the_epochs_entitle(orders: list[Placed]) -> None:
     """Spec: [MATCH-3..6]."""
-    engine, book = Engine(MARKET, compute_beacon(MARKET)), ContinuousBook()
+    engine, book = Engine(MARKET, first_period(MARKET)), ContinuousBook()
     fills: list[Fill] = []
     rows: list[BookOrder] = []
     for number, (side, price_ticks, lots, is_ioc) in enumerate(orders):

@@ -14,9 +14,8 @@ from orrange_p2p.core.matching import (
     Engine,
     Piece,
     build_engine,
-    compute_beacon,
-    compute_rank,
     entitlements,
+    first_period,
     window_digest,
 )
 from orrange_p2p.core.ranges import Ranges, total
@@ -34,7 +33,8 @@ from orrange_p2p.core.types import (
 )
 
 MARKET = MarketId(b"\x4d" * 32)
-BEACON = compute_beacon(MARKET)
+PERIOD = first_period(MARKET)
+BEACON = PERIOD.beacon
 BLOCK = BlockRef(number=7, hash=Digest(b"\xb1" * 32), time_s=1_700_000_000)
 ALICE, BOB, CAROL, DAVE = (Address(bytes([number]) * 20) for number in (0xA1, 0xB0, 0xCA, 0xDA))
 BUY, SELL = Side.BUY, Side.SELL
@@ -92,7 +92,7 @@ def pad() -> Pad:
 
 def engine_of(*rows: BookOrder) -> Engine:
     """An engine that was told these orders at once."""
-    engine = Engine(MARKET, BEACON)
+    engine = Engine(MARKET, PERIOD)
     engine.apply((), [(row, row.claimed) for row in rows])
     return engine
 
@@ -104,7 +104,7 @@ def met(engine: Engine) -> list[tuple[OrderId, OrderId, int, int]]:
 
 def first_by_rank(*owners: Address, epoch: int = 1) -> list[Address]:
     """Owners in the order in which the beacon ranks them."""
-    return sorted(owners, key=lambda owner: compute_rank(BEACON, Epoch(epoch), owner, MARKET))
+    return sorted(owners, key=lambda owner: PERIOD.rank(Epoch(epoch), owner, MARKET))
 
 
 def test_nothing_meets_in_an_empty_or_one_sided_book(pad: Pad) -> None:
@@ -159,7 +159,7 @@ def test_at_equal_price_and_epoch_rank_decides_then_nonce(pad: Pad) -> None:
 def test_the_effective_epoch_counts_and_not_the_claimed_one(pad: Pad) -> None:
     late, prompt = pad.order(ALICE, SELL, 90, 5, epoch=1), pad.order(BOB, SELL, 90, 5, epoch=2)
     taker = pad.order(CAROL, BUY, 90, 5, epoch=4)
-    engine = Engine(MARKET, BEACON)
+    engine = Engine(MARKET, PERIOD)
     engine.apply((), [(late, Epoch(3)), (prompt, Epoch(2)), (taker, Epoch(4))])
     assert met(engine) == [(prompt.order_id, taker.order_id, 90, 5)]
 
@@ -281,7 +281,7 @@ def test_the_order_of_arrival_says_nothing(pad: Pad) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_one_change_after_another_comes_to_the_same_as_all_at_once(seed: int) -> None:
     dice, rows = Random(seed), crowd(seed, 60)
-    engine = Engine(MARKET, BEACON)
+    engine = Engine(MARKET, PERIOD)
     for row in dice.sample(rows, len(rows)):
         engine.apply((), [(row, row.claimed)])
     gone = {row.order_id for row in dice.sample(rows, 20)}
@@ -363,7 +363,7 @@ def test_the_window_digest_is_the_bytes_that_the_spec_says(pad: Pad) -> None:
 def test_the_window_digest_depends_on_epoch_block_and_market(pad: Pad) -> None:
     row = pad.order(ALICE, BUY, 100)
     engine = engine_of(row)
-    other_market = Engine(MarketId(b"\x4e" * 32), BEACON)
+    other_market = Engine(MarketId(b"\x4e" * 32), PERIOD)
     other_market.apply((), [(row, row.claimed)])
     digests = {
         engine.window_digest(Epoch(1), BLOCK.hash),

@@ -10,6 +10,7 @@ from orrange_p2p.core.book import Book, BookKeeper
 from orrange_p2p.core.feeds import Feeds
 from protocol.reference import book as reference_book
 from protocol.reference import matching as reference
+from protocol.reference.period import first_period
 from tests.core.adapters import (
     RULES,
     as_tuples,
@@ -21,10 +22,12 @@ from tests.core.adapters import (
     kept_book,
     verified,
 )
-from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET
+from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET, MARKET_ID
 from tests.core.small_worlds import reference_book_of
 from tests.core.strategies import SIGNED_WORLDS, throw_assignment, throw_skips, worlds
 from tests.core.worlds import CLOCK, World, build_world, throw_steps
+
+PERIOD = first_period(MARKET_ID)
 
 
 def asked_epochs(world: World) -> list[int]:
@@ -59,9 +62,12 @@ def test_books_equal_the_reference_in_any_order_of_arrival(world: World, seed: i
             continue
         assignment, skips = throw_assignment(expected, dice), throw_skips(dice)
         fast_late = fast_assignment(assignment)
-        pieces = reference.entitlements(expected, assignment, skips)
-        assert as_tuples(fast.entitlements(said, fast_late, fast_skips(skips))) == as_tuples(pieces)
-        assert fast.window_digest(said, fast_late) == reference.window_digest(expected, assignment)
+        said_of = reference.Assignment(effective=assignment)
+        pieces = reference.entitlements(expected, said_of, PERIOD, skips, parked_after=CLOCK.constants.w)
+        assert as_tuples(
+            fast.entitlements(said, fast_late, fast_skips(skips), parked_before=epoch - CLOCK.constants.w)
+        ) == as_tuples(pieces)
+        assert fast.window_digest(said, fast_late) == reference.window_digest(expected, said_of, PERIOD)
 
 
 @settings(max_examples=SIGNED_WORLDS)
@@ -116,7 +122,9 @@ def test_worlds_are_worth_comparing() -> None:
         matchable += sum(row.is_matchable for row in book.orders)
         cut += sum(row.free != ((0, row.order.quantity_lots),) for row in book.orders)
         dead += len(book.dead_sessions)
-        pieces += len(reference.entitlements(book, {row.order_id: row.claimed_epoch for row in book.orders}))
+        claimed = {row.order_id: row.claimed_epoch for row in book.orders}
+        said_of = reference.Assignment(effective=claimed)
+        pieces += len(reference.entitlements(book, said_of, PERIOD, parked_after=CLOCK.constants.w))
     assert live > 200
     assert 100 < matchable < live
     assert cut > 25

@@ -11,11 +11,12 @@ import pytest
 
 from orrange_p2p.core.window import Window
 from protocol.reference import matching as reference
-from protocol.reference.book import compute_book
+from protocol.reference.book import Book, compute_book
+from protocol.reference.period import period_of
 from protocol.reference.types import BUY, SELL, epoch_start_ms, epoch_start_s
 from tests.core.adapters import as_tuples
 from tests.core.kernel_replay import Arrivals, digest_of_windows, replay, replay_seed, schedule
-from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET
+from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET, MARKET_ID
 from tests.core.small_worlds import offer_item, open_world, place
 from tests.core.worlds import CLOCK
 
@@ -30,14 +31,23 @@ SEEDS_THAT_FOUND_A_BUG = {
 }
 
 
+def assert_window_equal(window: Window, arrivals: Arrivals, book: Book) -> None:
+    """Hold one window to the reference."""
+    period = period_of(arrivals.blocks, CLOCK, MARKET_ID, window.epoch)
+    assert period is not None
+    said_of = reference.Assignment(effective=arrivals.assignment, absent=arrivals.absent)
+    pieces = reference.entitlements(book, said_of, period, parked_after=CLOCK.constants.w)
+    assert as_tuples(window.pieces) == as_tuples(pieces)
+    assert window.digest == reference.window_digest(book, said_of, period), window.epoch
+
+
 def assert_windows_equal(opened: Iterator[tuple[Window, Arrivals]]) -> int:
     """Hold each window of a kernel to the reference; answers how many there were."""
     windows = 0
     for window, arrivals in opened:
         book = compute_book(arrivals.entries, MARKET, DOMAIN, arrivals.blocks, CLOCK, window.epoch)
         assert book is not None
-        assert as_tuples(window.pieces) == as_tuples(reference.entitlements(book, arrivals.assignment))
-        assert window.digest == reference.window_digest(book, arrivals.assignment)
+        assert_window_equal(window, arrivals, book)
         windows += 1
     return windows
 
@@ -69,8 +79,7 @@ def test_a_late_order_that_leaves_the_book_for_a_while_comes_back_as_late_as_it_
         book = compute_book(arrivals.entries, MARKET, DOMAIN, arrivals.blocks, CLOCK, window.epoch)
         assert book is not None
         gone_and_back.append(len(book.orders))
-        assert window.digest == reference.window_digest(book, arrivals.assignment), window.epoch
-        assert as_tuples(window.pieces) == as_tuples(reference.entitlements(book, arrivals.assignment))
+        assert_window_equal(window, arrivals, book)
     assert 0 in gone_and_back
     assert gone_and_back[-1] == 2
 

@@ -16,9 +16,12 @@ from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.hashing import recover_address
 from orrange_p2p.core.ledger import BlockRef, Ledger
+from orrange_p2p.core.period import Period
 from orrange_p2p.core.presets import MarketRules, Preset
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import RemoteProtocolError
+from protocol.reference import period as reference_period
+from tests.core.adapters import fast_period, present_book
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "protocol" / "vectors"
@@ -262,11 +265,23 @@ def row_of(said: Case) -> BookOrder:
             quantity_lots=int(order["quantity_lots"]),
             tif=types.TimeInForce(int(order["tif"])),
             expiry_s=int(order["expiry"]),
+            post_only=order["post_only"],
+            min_tier=int(order["min_tier"]),
+            payment_methods=tuple(map(int, order["payment_methods"])),
+            arbitrators=tuple(types.Address(octets(one)) for one in order["arbitrators"]),
+            security=int(order["security"]),
         ),
         claimed=types.Epoch(int(said["claimed_epoch"])),
         free=tuple((int(first), int(second)) for first, second in said["free"]),
         is_matchable=said["is_matchable"],
     )
+
+
+def period_of(case: Case) -> Period:
+    """The program's form of a case's period."""
+    tiers = {octets(owner): int(tier) for owner, tier in case["tiers"]}
+    bonded = None if case["bonded"] is None else frozenset(octets(owner) for owner in case["bonded"])
+    return fast_period(reference_period.Period(beacon=octets(case["beacon"]), tiers=tiers, bonded=bonded))
 
 
 @pytest.mark.parametrize("case", cases_of("matching/books.json"))
@@ -281,7 +296,9 @@ def test_books_match_as_they_should(case: Case) -> None:
     )
     assignment = {types.OrderId(octets(order_id)): types.Epoch(int(epoch)) for order_id, epoch in case["assignment"]}
     skips = frozenset((types.Address(octets(taker)), types.Address(octets(maker))) for taker, maker in case["skips"])
-    pieces = matching.entitlements(book, assignment, skips)
+    period = period_of(case)
+    book = present_book(book, {octets(session) for session in case["absent"]})
+    pieces = matching.entitlements(book, assignment, skips, period, parked_before=int(case["epoch"]) - int(case["w"]))
     assert case["pieces"] == [
         {
             "maker_order": "0x" + piece.maker_order.hex(),
@@ -294,4 +311,4 @@ def test_books_match_as_they_should(case: Case) -> None:
         }
         for piece in pieces
     ]
-    assert "0x" + matching.window_digest(book, assignment).hex() == case["window_digest"]
+    assert "0x" + matching.window_digest(book, assignment, period).hex() == case["window_digest"]

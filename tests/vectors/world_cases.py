@@ -310,10 +310,20 @@ def matching_case(name: str, bare: Bare) -> Case:
     return {
         "name": name,
         **describe_book(bare.book),
-        "assignment": [[plain(order_id), plain(epoch)] for order_id, epoch in sorted(bare.assignment.items())],
+        "assignment": [[plain(order_id), plain(epoch)] for order_id, epoch in sorted(bare.effective.items())],
+        "absent": sorted(plain(session) for session in bare.absent),
         "skips": sorted(plain(pair) for pair in bare.skips),
-        "pieces": [plain(piece) for piece in matching.entitlements(bare.book, bare.assignment, bare.skips)],
-        "window_digest": plain(matching.window_digest(bare.book, bare.assignment)),
+        "beacon": plain(bare.period.beacon),
+        "tiers": [[plain(owner), plain(tier)] for owner, tier in sorted(bare.period.tiers.items())],
+        "bonded": None if bare.period.bonded is None else sorted(plain(owner) for owner in bare.period.bonded),
+        "w": plain(bare.parked_after),
+        "pieces": [
+            plain(piece)
+            for piece in matching.entitlements(
+                bare.book, bare.assignment, bare.period, bare.skips, parked_after=bare.parked_after
+            )
+        ],
+        "window_digest": plain(matching.window_digest(bare.book, bare.assignment, bare.period)),
     }
 
 
