@@ -2,11 +2,19 @@
 import { entitlements, windowDigest } from "../lib/matching.js";
 import { hasForm, same } from "../lib/vectors.js";
 
-const FORM = ["name", "market", "epoch", "block", "orders", "assignment", "skips", "pieces", "windowDigest"];
+const GIVEN = ["market", "epoch", "block", "orders", "assignment", "absent", "skips", "beacon", "tiers", "bonded", "w"];
 
 export function checkMatching(one) {
-  hasForm("a case", one, ...FORM);
+  hasForm("a case", one, "name", ...GIVEN, "pieces", "windowDigest");
   for (const row of one.orders) hasForm("a row", row, "orderId", "order", "claimedEpoch", "free", "isMatchable");
-  same("pieces", one.pieces, entitlements(one));
-  same("window digest", one.windowDigest, windowDigest(one));
+  const tiers = new Map(one.tiers);
+  const window = {
+    ...one,
+    effective: new Map(one.assignment),
+    absent: new Set(one.absent),
+    tierOf: (owner) => tiers.get(owner) ?? 0n,
+    isUnbonded: (owner) => one.bonded !== null && !one.bonded.includes(owner),
+  };
+  same("pieces", one.pieces, entitlements(window));
+  same("window digest", one.windowDigest, windowDigest(window));
 }

@@ -1,8 +1,10 @@
 // Which orders stand ([ORD-1..5]) and which are live ([ORD-6]).
 import { standingItems } from "./feeds.js";
 
+export const BUY = 0n;
+export const FOK = 2n;
 const GTC = 0n;
-const IOC = 1n;
+export const IOC = 1n;
 
 function hasItsForm(order, entry, minFillLots) {
   const isOfFeed = order.market === entry.market && order.owner === entry.owner && order.session === entry.session;
