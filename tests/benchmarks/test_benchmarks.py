@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.benchmarks import codec, engine, epoch, gossip, signatures
+from tests.benchmarks import codec, engine, epoch, gossip, rbsr, signatures
 from tests.benchmarks.event_flow import Event, recorded_events, throw_events
 from tests.benchmarks.figures import Figure, compared
 
@@ -41,7 +41,7 @@ def test_anything_but_one_known_name_is_refused_in_a_sentence(arguments: tuple[s
     done = _run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     was = " ".join(argument for argument in arguments if argument != "--json") or "none"
-    assert done.stderr == f"expected one benchmark of codec, signatures, epoch, engine, gossip, was {was}\n"
+    assert done.stderr == f"expected one benchmark of codec, signatures, epoch, engine, rbsr, gossip, was {was}\n"
 
 
 def test_json_is_one_line_a_figure_with_the_agreed_keys() -> None:
@@ -89,6 +89,12 @@ def test_the_epochs_that_are_measured_match_something(*, is_reached_across: bool
     times = epoch.measure(SMALL, is_reached_across=is_reached_across)
     assert len(times.epoch_ms) == SMALL.epochs
     assert times.pieces >= SMALL.epochs
+
+
+def test_rbsr_runs_small_and_costs_less_than_sending_all() -> None:
+    figures = _check("rbsr", rbsr.run(heads=2000, differences=10, repeats=1))
+    assert len(figures) == 8
+    assert all(figure.ratio < 1 for figure in figures if figure.unit == "B" and "bytes" in figure.figure)
 
 
 def test_engine_runs_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
