@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from protocol.reference.cbor import RefusedError
 from protocol.reference.signing import keccak
 from protocol.reference.wire import RANGES_MAX, TOLD_HEADS_MAX, high_of, low_of
 
@@ -145,3 +146,56 @@ def differences(
         return [], []
     others = [Head(session=session, next_seq=seq, head_hash=head_hash) for session, seq, head_hash in heads]
     return [head for head in others if head not in here], [head for head in here if head not in others]
+
+
+def read_answer(
+    mine: list[Head], compare: list[Any], said: list[Any]
+) -> tuple[list[Head], list[Head], list[tuple[int, int]]]:
+    """What a Differences teaches who asked: the other's heads, mine that it lacks, ranges to ask again or finer.
+
+    Whatever in it answers nothing that was asked is a refusal. Spec: [SYNC-13], [SYNC-14].
+    """
+    salt, ranges = compare[3], asked_ranges(compare)
+    _, _, reached, spans, told, heads, lacks = said
+    others = [Head(session=session, next_seq=seq, head_hash=head_hash) for session, seq, head_hash in heads]
+    split = {(low_of(bounds[0]), high_of(bounds[-1])): (bounds, fingerprints) for bounds, fingerprints in spans}
+    told_ranges = [("told", low_of(low), high_of(high)) for low, high in told]
+    left: set[Any] = {*split, *told_ranges, *others, *lacks}
+    theirs: list[Head] = []
+    ours: list[Head] = []
+    further: list[tuple[int, int]] = []
+    if any(low < high_of(reached) < high for low, high, _ in ranges) or ranges[0][1] > high_of(reached):
+        raise RefusedError("SYNC-14", "expected whole ranges answered, the first of them at least")
+    for low, high, asked in ranges:
+        here, there = within(mine, low, high), within(others, low, high)
+        if high > high_of(reached):
+            further.append((low, high))
+        elif (low, high) in split:
+            further += differing_parts(mine, salt, *split[(low, high)])
+            left.remove((low, high))
+        elif isinstance(asked, list):
+            if any(head in here for head in there):
+                raise RefusedError("SYNC-14", "expected heads that were not listed, was one that was")
+            lacking = {salted(salt, element(head)): head for head in here if salted(salt, element(head)) in lacks}
+            theirs, ours, left = theirs + there, ours + list(lacking.values()), left - {*there, *lacking}
+        elif ("told", low, high) in left:
+            theirs += [head for head in there if head not in here]
+            ours += [head for head in here if head not in there]
+            left -= {("told", low, high), *there}
+    if left:
+        raise RefusedError("SYNC-14", f"expected answers to what was asked alone, was {len(left)} more")
+    return theirs, ours, further
+
+
+def differing_parts(
+    mine: list[Head], salt: bytes, bounds: list[bytes], fingerprints: list[bytes]
+) -> list[tuple[int, int]]:
+    """The parts of a range that was split whose fingerprints are not mine. Spec: [SYNC-13]."""
+    if len(fingerprints) == 1:
+        raise RefusedError("SYNC-14", "expected a range that differs split or told, was given back whole")
+    parts = [(low_of(low), high_of(high)) for low, high in pairwise(bounds)]
+    return [
+        (low, high)
+        for (low, high), fingerprint in zip(parts, fingerprints, strict=True)
+        if salted(salt, root(within(mine, low, high))) != fingerprint
+    ]

@@ -1,4 +1,4 @@
-"""Writes protocol/vectors/{codec,feeds,book,matching}: what the reference says of bytes, feeds, worlds and books.
+"""Writes protocol/vectors/{codec,feeds,book,matching,sync}: what the reference says of bytes, feeds, worlds and books.
 
 Everything is computed by `protocol.reference` from keys and dice that never change. The program is tested against the
 files. Run `python tests/vectors/emit_reference.py` to write them, with `--check` to compare.
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.vectors import codec_cases, world_cases  # noqa: E402
+from tests.vectors import codec_cases, sync_cases, world_cases  # noqa: E402
 
 TARGET = ROOT / "protocol" / "vectors"
 
@@ -32,6 +32,8 @@ def compute_vectors() -> dict[str, Any]:
             "cases": [world_cases.matching_case(name, bare) for name, bare in world_cases.matching_bares()],
         },
     }
+    files["sync/roots.json"] = {"cases": list(sync_cases.root_cases())}
+    files["sync/answers.json"] = {"cases": list(sync_cases.answer_cases())}
     for group in ("orders", "holds", "funds", "thrown"):
         cases = [world_cases.book_case(name, world) for name, world in world_cases.book_worlds(group)]
         files[f"book/{group}.json"] = {**world_cases.setting(), "cases": cases}
