@@ -14,6 +14,7 @@ import { checkMatching } from "./checks/matching.js";
 import { checkAbsence, checkEvidence, checkNewest, checkPresence } from "./checks/peers.js";
 import { checkDecay, checkScores } from "./checks/reputation.js";
 import * as types from "./checks/types.js";
+import { checkAnswer, checkRoots } from "./checks/sync.js";
 import { checkBook, checkFeeds, WORLD } from "./checks/worlds.js";
 import { Schema } from "./lib/cddl.js";
 import { Signing } from "./lib/eip712.js";
@@ -37,6 +38,8 @@ const KNOWN = [
   [/^peers\/absence\.json$/, [], checkAbsence],
   [/^reputation\/decay\.json$/, [], checkDecay],
   [/^reputation\/(scores|thrown)\.json$/, [], checkScores],
+  [/^sync\/roots\.json$/, [], checkRoots],
+  [/^sync\/answers\.json$/, [], checkAnswer],
   [/^types\/amounts\.json$/, [], types.checkAmounts],
   [/^types\/times\.json$/, [], types.checkTimes],
   [/^types\/constants\.json$/, [], types.checkConstants],
@@ -45,7 +48,7 @@ const KNOWN = [
   [/^types\/topics\.json$/, [], types.checkTopic],
   [/^types\/frames\.json$/, [], types.checkFrame],
 ];
-const FOLDERS = ["book", "codec", "eip712", "feeds", "matching", "reputation"];
+const FOLDERS = ["book", "codec", "eip712", "feeds", "matching", "reputation", "sync"];
 
 function vectorFiles(root) {
   const found = readdirSync(root, { recursive: true, withFileTypes: true });

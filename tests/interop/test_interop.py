@@ -134,6 +134,13 @@ INPUTS: dict[str, tuple[str, Plant]] = {
     ),
     "book: unsound entry": ("book/orders.json", lambda cases: cases.append(spoilt(named(cases, "two_orders")))),
     "matching: other lots of a maker": ("matching/books.json", lambda cases: first_maker(cases)["free"].clear()),
+    "sync: other head": ("sync/roots.json", lambda cases: flip(named(cases, "twenty")["heads"][3], "head_hash", 9)),
+    "sync: other fingerprint": ("sync/roots.json", lambda cases: flip(cases[1]["ranges"][0], "fingerprint", 7)),
+    "sync: refused one taken": (
+        "sync/answers.json",
+        lambda cases: named(cases, "a_head_that_was_listed").update(refused=None),
+    ),
+    "sync: one learned less": ("sync/answers.json", lambda cases: named(cases, "some_ids_lacking")["ours"].pop()),
     "matching: other block": ("matching/books.json", lambda cases: flip(cases[0]["block"], "hash", 0)),
 }
 

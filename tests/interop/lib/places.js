@@ -11,12 +11,12 @@ function expect(holds, what) {
 }
 
 // A place as a number: a session's bytes without the zeros behind.
-function number(place) {
+export function number(place) {
   expect(!place.endsWith("00") || place === "0x", "a place without zeros behind");
   return BigInt(`0x${place.slice(2).padEnd(40, "0")}`);
 }
 
-const end = (place) => (place === "0x" ? BEHIND_ALL : number(place));
+export const end = (place) => (place === "0x" ? BEHIND_ALL : number(place));
 
 function rangesOf({ bounds, fingerprints }) {
   expect(fingerprints.length === bounds.length - 1, "a fingerprint between each two places");
