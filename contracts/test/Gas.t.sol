@@ -49,4 +49,24 @@ contract GasTest is Fixture {
         vm.snapshotGasLastCall("settle", "skipped_for_its_signature");
         assertEq(settlement.filledLots(trades[0].ticket.makerOrder), 0);
     }
+
+    function test_groupOfOne() public {
+        _settleGroup(1, "group_of_1");
+    }
+
+    function test_groupOfFour() public {
+        _settleGroup(4, "group_of_4");
+    }
+
+    function test_groupOfSixteen() public {
+        _settleGroup(16, "group_of_16");
+    }
+
+    /// @dev Each leg against a new order of the same maker.
+    function _settleGroup(uint256 count, string memory name) private {
+        Trade[] memory legs = newSignedGroup(count);
+        settlement.settleGroup(legs);
+        vm.snapshotGasLastCall("settle", name);
+        assertEq(settlement.filledLots(legs[0].ticket.takerOrder), count * LOTS);
+    }
 }

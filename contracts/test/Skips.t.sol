@@ -474,13 +474,40 @@ contract SkipsTest is Fixture {
         assertSettles(newSignedTrade());
     }
 
+    function test_validity_onlyGoodTillCancelledNeedsNoExpiry() public {
+        for (uint8 tif = 1; tif < 5; ++tif) {
+            Trade memory trade = newTrade();
+            (trade.taker.tif, trade.taker.expiry) = (tif, 0);
+            sign(trade);
+            assertSkips(trade, SkipReason.Validity);
+            (trade.taker.tif, trade.taker.expiry) = (0, 0);
+            (trade.maker.tif, trade.maker.expiry) = (tif, 0);
+            sign(trade);
+            assertSkips(trade, SkipReason.Validity);
+        }
+    }
+
     // 9 grouped
 
-    function test_grouped() public {
+    function test_grouped_ticketOfAGroup() public {
         Trade memory trade = newTrade();
         trade.ticket.group = bytes32(uint256(1));
         sign(trade);
         assertSkips(trade, SkipReason.Grouped);
+    }
+
+    function test_grouped_fillOrKillWithoutItsGroup() public {
+        Trade memory trade = newTrade();
+        trade.taker.tif = FOK;
+        sign(trade);
+        assertSkips(trade, SkipReason.Grouped);
+        (trade.taker.tif, trade.maker.tif) = (0, FOK);
+        sign(trade);
+        assertSkips(trade, SkipReason.Grouped);
+    }
+
+    function test_grouped_wholeGroupOfOneOnItsOwn() public {
+        assertSkips(newSignedGroup(1)[0], SkipReason.Grouped);
     }
 
     // 10 kind
@@ -492,26 +519,51 @@ contract SkipsTest is Fixture {
         assertSkips(trade, SkipReason.Kind);
     }
 
-    function test_kind_marketOrders() public {
+    function test_kind_unknownOrderKind() public {
         Trade memory trade = newTrade();
-        trade.maker.kind = 1;
+        trade.maker.kind = 2;
         sign(trade);
         assertSkips(trade, SkipReason.Kind);
-        (trade.maker.kind, trade.taker.kind) = (0, 1);
+        (trade.maker.kind, trade.taker.kind, trade.taker.tif) = (0, 2, IOC);
         sign(trade);
         assertSkips(trade, SkipReason.Kind);
     }
 
-    function test_kind_timesInForceWithoutRules() public {
-        for (uint8 tif = 2; tif < 5; ++tif) {
+    function test_kind_protectedMarketOrderThatStays() public {
+        for (uint8 tif = 0; tif < 5; ++tif) {
+            if (tif == IOC || tif == FOK) continue;
             Trade memory trade = newTrade();
-            trade.maker.tif = tif;
-            sign(trade);
-            assertSkips(trade, SkipReason.Kind);
-            (trade.maker.tif, trade.taker.tif) = (0, tif);
+            (trade.taker.kind, trade.taker.tif) = (1, tif);
             sign(trade);
             assertSkips(trade, SkipReason.Kind);
         }
+    }
+
+    function test_kind_protectedMarketOrderAsMaker() public {
+        for (uint8 tif = 0; tif < 5; ++tif) {
+            if (tif == FOK) continue; // names the missing group first
+            Trade memory trade = newTrade();
+            (trade.maker.kind, trade.maker.tif) = (1, tif);
+            sign(trade);
+            assertSkips(trade, SkipReason.Kind);
+        }
+    }
+
+    function test_kind_immediateOrCancelAsMaker() public {
+        Trade memory trade = newTrade();
+        trade.maker.tif = IOC;
+        sign(trade);
+        assertSkips(trade, SkipReason.Kind);
+    }
+
+    function test_kind_unknownTimeInForce() public {
+        Trade memory trade = newTrade();
+        trade.maker.tif = 5;
+        sign(trade);
+        assertSkips(trade, SkipReason.Kind);
+        (trade.maker.tif, trade.taker.tif) = (0, 255);
+        sign(trade);
+        assertSkips(trade, SkipReason.Kind);
     }
 
     function test_kind_ordersWithPaymentMethods() public {
@@ -524,9 +576,48 @@ contract SkipsTest is Fixture {
         assertSkips(trade, SkipReason.Kind);
     }
 
-    function test_kind_immediateOrCancelSettles() public {
+    function test_kind_ordersWithArbitrators() public {
         Trade memory trade = newTrade();
-        trade.maker.tif = trade.taker.tif = 1;
+        trade.maker.arbitrators = new address[](1);
+        sign(trade);
+        assertSkips(trade, SkipReason.Kind);
+        (trade.maker.arbitrators, trade.taker.arbitrators) = (new address[](0), new address[](2));
+        sign(trade);
+        assertSkips(trade, SkipReason.Kind);
+    }
+
+    function test_kind_ordersOfAnEscrowLane() public {
+        Trade memory trade = newTrade();
+        trade.maker.security = 1;
+        sign(trade);
+        assertSkips(trade, SkipReason.Kind);
+        (trade.maker.security, trade.taker.security) = (0, 1);
+        sign(trade);
+        assertSkips(trade, SkipReason.Kind);
+    }
+
+    function test_kind_immediateOrCancelAsTakerSettles() public {
+        for (uint8 kind = 0; kind < 2; ++kind) {
+            Trade memory trade = newTrade();
+            (trade.taker.kind, trade.taker.tif) = (kind, IOC);
+            sign(trade);
+            assertSettles(trade);
+        }
+    }
+
+    function test_kind_dayAndGoodTillDateSettleOnBothSides() public {
+        for (uint8 tif = 3; tif < 5; ++tif) {
+            Trade memory trade = newTrade();
+            trade.maker.tif = trade.taker.tif = tif;
+            sign(trade);
+            assertSettles(trade);
+        }
+    }
+
+    function test_kind_postOnlyAndTiersAreMattersOfMatching() public {
+        Trade memory trade = newTrade();
+        trade.maker.postOnly = trade.taker.postOnly = true;
+        (trade.maker.minTier, trade.taker.minTier) = (3, 255);
         sign(trade);
         assertSettles(trade);
     }

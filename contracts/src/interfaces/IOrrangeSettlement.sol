@@ -6,7 +6,7 @@ import {Market, MarketId, Order, OrderId, SkipReason, Ticket, TicketDigest, Trad
 
 /// @title Settlement of signed tickets
 /// @notice Anyone may submit trades. Each one is checked on its own; one that fails is skipped and reported, the others
-/// go on. There is no owner, no pause and no upgrade; the only contract ever called is the vault.
+/// go on. The legs of a fill-or-kill order are submitted together and settle all or not at all. There is no owner, no pause and no upgrade; the only contract ever called is the vault.
 interface IOrrangeSettlement {
     /// @notice A ticket settled: base went from the seller to the buyer and quote the other way, in the market's balances.
     event TradeCompleted(
@@ -34,9 +34,20 @@ interface IOrrangeSettlement {
     error DeallocationDelayTooShort(uint256 delay, uint256 required);
     /// @notice An epoch or a ticket would have no length.
     error ZeroDuration();
+    /// @notice A group has at least one leg and at most `most`.
+    error GroupSize(uint256 legs, uint256 most);
 
-    /// @notice Settles each trade that passes every check and reports the others.
+    /// @notice Settles each trade that passes every check and reports the others. A trade of a group or of a fill-or-kill
+    /// order is among the others.
     function settle(Trade[] calldata trades) external;
+
+    /// @notice Settles a whole fill-or-kill order, all of its legs or none, given in any order.
+    /// @dev First the form: every leg has the group, epoch and deadline of the first and one and the same fill-or-kill
+    /// order as its taker's, the legs' ranges of that order make up all of it, and `groupDigest` of the tickets is the
+    /// group. Then each leg passes the checks of `settle`, on top of what the legs before it draw. If anything fails, nothing
+    /// is written and one `TradeSkipped` names the leg and the reason: `Grouped` for the form, with the first leg where
+    /// the fault is none of a single one.
+    function settleGroup(Trade[] calldata legs) external;
 
     /// @notice Lots of an order that settled, as maker or taker.
     function filledLots(OrderId order) external view returns (uint256);
@@ -52,6 +63,9 @@ interface IOrrangeSettlement {
 
     /// @notice EIP-712 digest of a ticket.
     function ticketDigest(Ticket calldata ticket) external view returns (TicketDigest);
+
+    /// @notice The group of these tickets: keccak256 of their digests taken with a zero group, sorted and concatenated.
+    function groupDigest(Ticket[] calldata tickets) external view returns (bytes32);
 
     /// @notice The EIP-712 domain separator, for the chain id of now.
     function domainSeparator() external view returns (bytes32);

@@ -52,6 +52,15 @@ library TypedData {
 
     /// @notice hashStruct of a ticket.
     function hash(Ticket calldata ticket) internal pure returns (bytes32) {
+        return _hash(ticket, ticket.group);
+    }
+
+    /// @notice hashStruct of a ticket as if it had no group: what a group is made of.
+    function hashUngrouped(Ticket calldata ticket) internal pure returns (bytes32) {
+        return _hash(ticket, bytes32(0));
+    }
+
+    function _hash(Ticket calldata ticket, bytes32 group) private pure returns (bytes32) {
         bytes memory head = abi.encode(
             TICKET_TYPEHASH,
             ticket.makerOrder,
@@ -70,7 +79,7 @@ library TypedData {
             ticket.paymentMethod,
             ticket.arbitrator,
             ticket.security,
-            ticket.group
+            group
         );
         return keccak256(bytes.concat(head, tail));
     }

@@ -37,11 +37,11 @@ struct Order {
     address session;
     uint64 nonce;
     uint8 side; // 0 buy, 1 sell
-    uint8 kind; // 0 limit
+    uint8 kind; // 0 limit, 1 protected market
     uint64 priceTicks;
     uint64 quantityLots;
-    uint8 tif; // 0 GTC, 1 IOC
-    uint64 expiry; // unix seconds, 0 means none
+    uint8 tif; // 0 GTC, 1 IOC, 2 FOK, 3 DAY, 4 GTD
+    uint64 expiry; // unix seconds, 0 means none, which only a GTC may have
     bool postOnly;
     uint8 minTier;
     uint32[] paymentMethods;
@@ -65,7 +65,7 @@ struct Ticket {
     uint32 paymentMethod;
     address arbitrator;
     uint8 security;
-    bytes32 group;
+    bytes32 group; // zero, or what all legs of one FOK order hash to
 }
 
 /// @notice Everything that settles one ticket.
@@ -78,6 +78,14 @@ struct Trade {
     bytes takerOrderSignature;
     bytes makerTicketSignature;
     bytes takerTicketSignature;
+}
+
+/// @notice What a trade's structs hash to, computed once.
+struct TradeDigests {
+    MarketId market;
+    OrderId maker;
+    OrderId taker;
+    TicketDigest ticket;
 }
 
 /// @notice What an owner let a session key do. `owner` is zero for a key never registered, `revokedAt` is zero until revoked.
@@ -93,12 +101,12 @@ enum SkipReason {
     None, // settled
     Signature, // an order or the ticket is not signed by whom it must be, or one owner is on both sides
     Market, // an order names another market, or the market's units or tokens make no sense
-    Validity, // order or session not alive when matched, or matched in the future
+    Validity, // order or session not alive when matched, matched in the future, or an order without the expiry it needs
     Deadline, // past, before the matched time, or further from it than a ticket lives
     Replay, // the ticket number of the taker's session has settled
     Limits, // sides, prices, or an order below the market's minimum
     Overfill, // ranges of lots that do not fit each other or the orders, or more lots than are left
     Funds, // seller's base or buyer's quote allocated to the market does not cover it
-    Grouped, // part of an all-or-nothing group
-    Kind // an order or ticket of a kind that is not settled here
+    Grouped, // alone though part of a group or of a FOK order, or a group that is not what its tickets say
+    Kind // an order or ticket of a kind that is not settled here, or a maker's order that never rests
 }

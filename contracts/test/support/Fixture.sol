@@ -47,6 +47,8 @@ abstract contract Fixture is Test {
 
     uint8 internal constant BUY = 0;
     uint8 internal constant SELL = 1;
+    uint8 internal constant IOC = 1;
+    uint8 internal constant FOK = 2;
     uint8 internal constant TICKET = 1;
     uint8 internal constant TRADE = 2;
 
@@ -146,6 +148,54 @@ abstract contract Fixture is Test {
         trade.takerTicketSignature = signDigest(takerSide.session, digest);
     }
 
+    /// @dev The taker's fill-or-kill order takes ten lots from a new order of each maker; not signed yet.
+    function newGroup(Side[] memory makers) internal returns (Trade[] memory legs) {
+        legs = new Trade[](makers.length);
+        Order memory order = newOrder(taker, BUY);
+        order.tif = FOK;
+        order.quantityLots = uint64(makers.length) * LOTS;
+        for (uint64 i = 0; i < legs.length; ++i) {
+            legs[i] = newTrade();
+            legs[i].maker = newOrder(makers[i], SELL);
+            legs[i].taker = order;
+            (legs[i].ticket.takerFrom, legs[i].ticket.takerTo) = (i * LOTS, (i + 1) * LOTS);
+        }
+    }
+
+    /// @dev So many times the default maker.
+    function sameMaker(uint256 count) internal view returns (Side[] memory makers) {
+        makers = new Side[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            makers[i] = maker;
+        }
+    }
+
+    function newSignedGroup(uint256 count) internal returns (Trade[] memory legs) {
+        Side[] memory makers = sameMaker(count);
+        legs = newGroup(makers);
+        signGroup(legs, makers, taker);
+    }
+
+    /// @dev Puts order ids and the group into the tickets and signs everything.
+    function signGroup(Trade[] memory legs, Side[] memory makers, Side memory takerSide) internal view {
+        for (uint256 i = 0; i < legs.length; ++i) {
+            signAs(legs[i], makers[i], takerSide);
+        }
+        bytes32 group = groupOf(legs);
+        for (uint256 i = 0; i < legs.length; ++i) {
+            legs[i].ticket.group = group;
+            signTicket(legs[i], makers[i], takerSide);
+        }
+    }
+
+    function groupOf(Trade[] memory legs) internal view returns (bytes32) {
+        Ticket[] memory tickets = new Ticket[](legs.length);
+        for (uint256 i = 0; i < legs.length; ++i) {
+            tickets[i] = legs[i].ticket;
+        }
+        return settlement.groupDigest(tickets);
+    }
+
     function signDigest(Account memory account, bytes32 digest) internal pure returns (bytes memory) {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(account.key, digest);
         return abi.encodePacked(r, s, v);
@@ -169,13 +219,8 @@ abstract contract Fixture is Test {
     function assertSkips(Trade memory trade, SkipReason reason) internal {
         vm.startStateDiffRecording();
         SkipReason actual = outcome(trade);
-        Vm.AccountAccess[] memory accesses = vm.stopAndReturnStateDiff();
+        assertNothingWritten(vm.stopAndReturnStateDiff());
         assertEq(uint8(actual), uint8(reason), "expected another skip reason");
-        for (uint256 i = 0; i < accesses.length; ++i) {
-            for (uint256 j = 0; j < accesses[i].storageAccesses.length; ++j) {
-                assertFalse(accesses[i].storageAccesses[j].isWrite, "a skipped trade wrote state");
-            }
-        }
     }
 
     /// @dev Settles alone and reads the one event: None for completed, else the reason.
@@ -189,6 +234,45 @@ abstract contract Fixture is Test {
         if (logs[0].topics[0] == IOrrangeSettlement.TradeCompleted.selector) return SkipReason.None;
         assertEq(logs[0].topics[0], IOrrangeSettlement.TradeSkipped.selector);
         return abi.decode(logs[0].data, (SkipReason));
+    }
+
+    function assertGroupSettles(Trade[] memory legs) internal {
+        (SkipReason reason,) = groupOutcome(legs);
+        assertEq(uint8(reason), uint8(SkipReason.None), "expected the group to settle, was skipped");
+    }
+
+    /// @dev Settles a group and asserts which leg is named, why, and that nothing at all was written.
+    function assertGroupSkips(Trade[] memory legs, uint256 index, SkipReason expected) internal {
+        vm.startStateDiffRecording();
+        (SkipReason reason, bytes32 ticket) = groupOutcome(legs);
+        assertNothingWritten(vm.stopAndReturnStateDiff());
+        assertEq(uint8(reason), uint8(expected), "expected another skip reason");
+        assertEq(ticket, ticketDigest(legs[index]), "expected another leg");
+    }
+
+    /// @dev Settles a group and reads its events: None and each leg's in order, or one with the reason and the leg.
+    function groupOutcome(Trade[] memory legs) internal returns (SkipReason, bytes32) {
+        vm.recordLogs();
+        settlement.settleGroup(legs);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        if (logs[0].topics[0] == IOrrangeSettlement.TradeSkipped.selector) {
+            assertEq(logs.length, 1, "expected one event for a skipped group");
+            return (abi.decode(logs[0].data, (SkipReason)), logs[0].topics[1]);
+        }
+        assertEq(logs.length, legs.length, "expected one event a leg");
+        for (uint256 i = 0; i < legs.length; ++i) {
+            assertEq(logs[i].topics[0], IOrrangeSettlement.TradeCompleted.selector);
+            assertEq(logs[i].topics[1], ticketDigest(legs[i]), "expected the leg's digest");
+        }
+        return (SkipReason.None, bytes32(0));
+    }
+
+    function assertNothingWritten(Vm.AccountAccess[] memory accesses) internal pure {
+        for (uint256 i = 0; i < accesses.length; ++i) {
+            for (uint256 j = 0; j < accesses[i].storageAccesses.length; ++j) {
+                assertFalse(accesses[i].storageAccesses[j].isWrite, "what was skipped wrote state");
+            }
+        }
     }
 
     function allocated(Side memory side, TestToken token) internal view returns (uint256) {

@@ -19,6 +19,7 @@ contract Handler is Fixture {
     Market[] private _markets;
     address[] private _tokens;
     Trade[] private _trades; // submitted before, settled or not
+    Trade[][] private _groups; // the same
 
     mapping(address owner => mapping(address token => uint256)) private _free;
     mapping(address owner => mapping(MarketId market => mapping(address token => uint256))) private _allocated;
@@ -29,6 +30,8 @@ contract Handler is Fixture {
     bytes32[] private _tickets;
     uint256 public completed;
     uint256 public skipped;
+    uint256 public groupsCompleted;
+    uint256 public groupsSkipped;
 
     function setUp() public override {
         super.setUp();
@@ -155,6 +158,53 @@ contract Handler is Fixture {
         _submit(trade);
     }
 
+    /// @dev A fill-or-kill order against one to three of two owners' orders, at times for more than an owner has.
+    function settleGroup(uint256 first, uint256 count, uint256 where, uint64 price, uint64 lots, bool makersSell)
+        public
+    {
+        market = _markets[where % MARKETS];
+        marketId = settlement.marketId(market);
+        lots = uint64(bound(lots, 1, first % 4 == 0 ? 1e8 : 1e7));
+        first %= OWNERS;
+        Side memory takerSide = _sides[first];
+        price = uint64(bound(price, 1, 1e14));
+        Side[] memory makers = new Side[](count % 3 + 1);
+        for (uint256 i = 0; i < makers.length; ++i) {
+            makers[i] = _sides[(first + 1 + (count >> i) % 2) % OWNERS];
+        }
+        Trade[] memory legs = newGroup(makers);
+        Order memory order = newOrder(takerSide, makersSell ? BUY : SELL);
+        (order.tif, order.priceTicks, order.quantityLots) = (FOK, price, lots * uint64(makers.length));
+        order.expiry = uint64(block.timestamp) + 1;
+        for (uint64 i = 0; i < legs.length; ++i) {
+            legs[i].taker = order;
+            (legs[i].maker.side, legs[i].maker.expiry) = (makersSell ? SELL : BUY, 0);
+            (legs[i].maker.priceTicks, legs[i].maker.quantityLots) = (price, lots);
+            (legs[i].ticket.priceTicks, legs[i].ticket.makerTo) = (price, lots);
+            (legs[i].ticket.takerFrom, legs[i].ticket.takerTo) = (i * lots, (i + 1) * lots);
+            _stamp(legs[i]);
+        }
+        signGroup(legs, makers, takerSide);
+        _submitGroup(legs);
+        _groups.push();
+        for (uint256 i = 0; i < legs.length; ++i) {
+            _groups[_groups.length - 1].push(legs[i]);
+        }
+    }
+
+    /// @dev A group again, whole or without its first leg, or a leg on its own.
+    function replayGroup(uint256 index, uint256 how) public {
+        if (_groups.length == 0) return;
+        Trade[] memory legs = _groups[index % _groups.length];
+        if (how % 3 == 0 || legs.length == 1) return _submit(legs[0]);
+        if (how % 3 == 1) return _submitGroup(legs);
+        Trade[] memory rest = new Trade[](legs.length - 1);
+        for (uint256 i = 0; i < rest.length; ++i) {
+            rest[i] = legs[i + 1];
+        }
+        _submitGroup(rest);
+    }
+
     function replay(uint256 index) public {
         if (_trades.length != 0) _submit(_trades[index % _trades.length]);
     }
@@ -213,8 +263,30 @@ contract Handler is Fixture {
             return;
         }
         completed += 1;
-        _tickets.push(logs[0].topics[1]);
-        _completions[logs[0].topics[1]] += 1;
+        _complete(logs[0].topics[1], trade);
+    }
+
+    /// @dev S10: each leg completes, or there is the one event that says why none does.
+    function _submitGroup(Trade[] memory legs) private {
+        vm.recordLogs();
+        settlement.settleGroup(legs);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        if (logs[0].topics[0] == IOrrangeSettlement.TradeSkipped.selector) {
+            assertEq(logs.length, 1);
+            groupsSkipped += 1;
+            return;
+        }
+        assertEq(logs.length, legs.length);
+        assertEq(settlement.filledLots(legs[0].ticket.takerOrder), legs[0].taker.quantityLots);
+        groupsCompleted += 1;
+        for (uint256 i = 0; i < legs.length; ++i) {
+            _complete(logs[i].topics[1], legs[i]);
+        }
+    }
+
+    function _complete(bytes32 ticket, Trade memory trade) private {
+        _tickets.push(ticket);
+        _completions[ticket] += 1;
         _book(trade);
     }
 
