@@ -37,6 +37,7 @@ from orrange_p2p.core.events import (
     RefuseRequest,
     SendTicketMessage,
     Settle,
+    SettleGroup,
     SyncRoundEnded,
     SyncWith,
     Ticked,
@@ -275,6 +276,8 @@ class Node:
             self._nursery.start_soon(self._sync.round, action.peer, action.market)
         elif isinstance(action, Settle):
             self._settler.enqueue(action.digest, action.trade)
+        elif isinstance(action, SettleGroup):
+            self._settler.enqueue_group({leg.digest: leg.trade for leg in action.legs})
         elif isinstance(action, AcceptRequest | RefuseRequest) and action.request in self._requests:
             self._answers[action.request] = action
             self._requests[action.request].set()

@@ -118,7 +118,16 @@ def ticket_fields(ticket: Ticket) -> tuple[object, ...]:
 
 def encode_settle(trades: Sequence[SignedTrade]) -> bytes:
     """The input of `OrrangeSettlement.settle` for these trades, in this order."""
-    rows = [
+    return settlement_contract().encode_call("settle", _trade_rows(trades))
+
+
+def encode_settle_group(legs: Sequence[SignedTrade]) -> bytes:
+    """The input of `OrrangeSettlement.settleGroup` for all legs of a FOK order, which settle all or not at all."""
+    return settlement_contract().encode_call("settleGroup", _trade_rows(legs))
+
+
+def _trade_rows(trades: Sequence[SignedTrade]) -> list[tuple[object, ...]]:
+    return [
         (
             market_fields(trade.market),
             order_fields(trade.maker.order),
@@ -131,7 +140,6 @@ def encode_settle(trades: Sequence[SignedTrade]) -> bytes:
         )
         for trade in trades
     ]
-    return settlement_contract().encode_call("settle", rows)
 
 
 class FactDecoder:

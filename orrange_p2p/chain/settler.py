@@ -3,17 +3,18 @@
 A ticket is *waiting*, then *sent* in one transaction at a time, then gone: settled (a `TradeSettled` fact says so, by
 whomever it was sent), skipped (our own transaction's receipt says so, once its block was followed; a stranger may make
 the contract skip anything), expired, or given up after bounded attempts. The trades of a failed batch go one by one.
+The legs of a FOK order go together, in a transaction of their own that settles all or none, however often it is tried.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 import trio
 
 from orrange_p2p.chain.backend import Receipt, TransactionRefused
-from orrange_p2p.chain.contracts import encode_settle, settlement_contract, skip_reason_name
+from orrange_p2p.chain.contracts import encode_settle, encode_settle_group, settlement_contract, skip_reason_name
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.core.facts import BlockFacts, TradeSettled
 from orrange_p2p.core.types import Address, SignedTrade, TicketDigest
@@ -23,6 +24,7 @@ _BATCH_TRADES = 20
 _MAX_HELD = 2_000
 _MAX_ATTEMPTS = 5
 _MAX_TRANSACTIONS = 8
+_OTHER_LEG = "another leg"
 _RETRY_PAUSE_S = 1
 GAS_BASE = 80_000
 GAS_PER_TRADE = 260_000
@@ -42,7 +44,10 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettlementOutcome:
-    """What became of a ticket; `reason` names the contract's skip reason, or what failed."""
+    """What became of a ticket; `reason` names the contract's skip reason, or what failed.
+
+    A leg that was passed over for the sake of another one names that one too: "leg 12ab...: funds".
+    """
 
     ticket: TicketDigest
     fate: Fate
@@ -51,9 +56,15 @@ class SettlementOutcome:
 
 @dataclass(slots=True)
 class _Held:
-    """A ticket on its way; `skipped_at` is the block in which our own transaction was passed over."""
+    """A ticket on its way; `skipped_at` is the block in which our own transaction was passed over.
+
+    `legs` names all tickets of its group, this one included, the first one standing for all; empty for a single ticket.
+    `culprit` is the leg that was passed over for what it is.
+    """
 
     trade: SignedTrade
+    legs: tuple[TicketDigest, ...] = ()
+    culprit: TicketDigest | None = None
     attempts: int = 0
     is_waiting: bool = True
     skipped_at: int | None = None
@@ -100,7 +111,10 @@ class Settler:
         self._counts = {"transactions": 0, "failed_transactions": 0, "trades_sent": 0, "gas_used": 0}
 
     def statistics(self) -> dict[str, object]:
-        """Tickets waiting, sent and by fate; skips by reason; transactions, trades in them, and gas used."""
+        """Tickets waiting, sent and by fate; skips by reason; transactions, trades in them, and gas used.
+
+        Of a group that was passed over, one leg counts under its reason and the rest under "another leg".
+        """
         waiting = sum(held.is_waiting for held in self._held.values())
         return {
             "waiting": waiting,
@@ -119,6 +133,16 @@ class Settler:
             return False
         self._held[ticket] = _Held(trade=trade)
         self._wait_again(ticket)
+        return True
+
+    def enqueue_group(self, legs: Mapping[TicketDigest, SignedTrade]) -> bool:
+        """Take all legs of a FOK order, at least one; False if one is held already or no more can be held."""
+        if any(leg in self._held for leg in legs) or len(self._held) + len(legs) > self._max_held:
+            return False
+        order = tuple(legs)
+        for leg, trade in legs.items():
+            self._held[leg] = _Held(trade=trade, legs=order)
+        self._wait_again(order[0])
         return True
 
     def observe(self, block: BlockFacts) -> None:
@@ -144,30 +168,32 @@ class Settler:
                 nursery.start_soon(self._settle, self._take_batch(), slot)
 
     def _take_batch(self) -> list[TicketDigest]:
-        """The next tickets that are still held; one that failed before goes alone."""
+        """The next tickets that are still held; a group goes alone, and so does a ticket that failed before."""
         batch: list[TicketDigest] = []
         while self._waiting and len(batch) < self._batch_trades:
             held = self._held.get(self._waiting[0])
-            if held is not None and held.attempts and batch:
+            is_alone = held is not None and (held.attempts > 0 or held.legs != ())
+            if is_alone and batch:
                 break
             ticket = self._waiting.popleft()
             if held is None:
                 continue
-            held.is_waiting = False
-            batch.append(ticket)
-            if held.attempts:
+            batch.extend(leg for leg in held.legs or (ticket,) if leg in self._held)
+            if is_alone:
                 break
+        for ticket in batch:
+            self._held[ticket].is_waiting = False
         if not self._waiting:
             self._has_waiting = trio.Event()
         return batch
 
     async def _settle(self, batch: list[TicketDigest], slot: object) -> None:
         """Send one batch and see it into a block; what fails as a whole waits again."""
-        trades = [self._held[ticket].trade for ticket in batch if ticket in self._held]
+        still_held = [self._held[ticket] for ticket in batch if ticket in self._held]
         failure = ""
         try:
-            if trades:
-                receipt = await self._send(trades)
+            if still_held:
+                receipt = await self._send([held.trade for held in still_held], is_group=still_held[0].legs != ())
                 self._note_skips(receipt)
         except (EscrowReverted, TransactionRefused, ChainUnavailable) as error:
             self._counts["failed_transactions"] += 1
@@ -179,8 +205,8 @@ class Settler:
             for ticket in batch:
                 self._try_again(ticket, failure)
 
-    async def _send(self, trades: list[SignedTrade]) -> Receipt:
-        payload = encode_settle(trades)
+    async def _send(self, trades: list[SignedTrade], *, is_group: bool) -> Receipt:
+        payload = encode_settle_group(trades) if is_group else encode_settle(trades)
         sent = await self._lane.send(self._settlement, payload, gas=GAS_BASE + GAS_PER_TRADE * len(trades))
         self._counts["transactions"] += 1
         self._counts["trades_sent"] += len(trades)
@@ -193,13 +219,19 @@ class Settler:
             event = settlement_contract().decode_event(log) if log.address == self._settlement else None
             if event is None or event.name != "TradeSkipped":
                 continue
-            ticket = TicketDigest(event.fields["ticket"])
-            held = self._held.get(ticket)
-            if held is None:
+            culprit = TicketDigest(event.fields["ticket"])
+            if culprit not in self._held:
                 continue
-            held.skipped_at, held.skip_reason = receipt.block_number, event.fields["reason"]
-            if receipt.block_number <= self._observed_number:
-                self._end_skipped(ticket, held)
+            for ticket in self._held[culprit].legs or (culprit,):
+                self._note_skip(ticket, culprit, event.fields["reason"], receipt.block_number)
+
+    def _note_skip(self, ticket: TicketDigest, culprit: TicketDigest, reason: int, block_number: int) -> None:
+        held = self._held.get(ticket)
+        if held is None:
+            return
+        held.skipped_at, held.skip_reason, held.culprit = block_number, reason, culprit
+        if block_number <= self._observed_number:
+            self._end_skipped(ticket, held)
 
     def _try_again(self, ticket: TicketDigest, failure: str) -> None:
         held = self._held.get(ticket)
@@ -213,13 +245,18 @@ class Settler:
             self._wait_again(ticket)
 
     def _wait_again(self, ticket: TicketDigest) -> None:
-        self._held[ticket].is_waiting = True
-        self._waiting.append(ticket)
-        self._has_waiting.set()
+        held = self._held[ticket]
+        held.is_waiting = True
+        if not held.legs or held.legs[0] == ticket:
+            self._waiting.append(ticket)
+            self._has_waiting.set()
 
     def _end_skipped(self, ticket: TicketDigest, held: _Held) -> None:
         reason = skip_reason_name(held.skip_reason)
-        self._skips[reason] = self._skips.get(reason, 0) + 1
+        counted = reason
+        if held.culprit is not None and held.culprit != ticket:
+            counted, reason = _OTHER_LEG, f"leg {held.culprit.hex()}: {reason}"
+        self._skips[counted] = self._skips.get(counted, 0) + 1
         self._end(ticket, Fate.SKIPPED, reason)
 
     def _end(self, ticket: TicketDigest, fate: Fate, reason: str = "") -> None:

@@ -279,6 +279,14 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettleGroup:
+    """Submit all legs of a FOK order to the chain, in one call that settles all or none."""
+
+    group: Digest
+    legs: tuple[Settle, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptRequest:
     """An owner's request is on disk and on its way: the order placed, or those cancelled, ascending."""
 
@@ -314,6 +322,7 @@ Action = (
     | SendTicketMessage
     | SyncWith
     | Settle
+    | SettleGroup
     | AcceptRequest
     | RefuseRequest
     | Note

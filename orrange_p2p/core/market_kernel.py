@@ -94,7 +94,7 @@ class MarketKernel:
         self.taker = Taker(self.desk)
         self.maker = Maker(self.desk)
         self.countersigner = Countersigner(self.desk)
-        self.settling = Settling(ledger, rules.preset.ticket_life_s // 3)
+        self.settling = Settling(ledger, digests, rules.preset.ticket_life_s)
         self.synced_peers: dict[PeerId, int] = {}  # rounds failed since the last good one
         self.tickets: dict[TicketDigest, HoldRecord] = {}
         self._strangers = 0
@@ -268,6 +268,7 @@ class MarketKernel:
         if taker is None or not isinstance(verified, VerifiedTicket) or hold.taker_signer != taker.order.session:
             return []
         if not (is_maker or is_taker):
+            self._note_leg(hold, now_ms)
             return []
         item = verified.item
         trade = desk.trade(ticket, item.maker_signature, item.taker_signature)
@@ -276,6 +277,9 @@ class MarketKernel:
         pair = (ticket.maker_order, ticket.taker_order)
         path = self.maker.on_ticket(hold.digest, pair) if is_maker else self.taker.on_ticket(hold.digest, ticket)
         self.settling.add(hold.digest, trade, is_maker=is_maker, now_ms=now_ms)
+        if self.settling.awaits_legs(ticket.group):
+            for known in self.tickets.values():
+                self._note_leg(known, now_ms)
         actions: list[Action] = [
             PersistTrade(trade=trade, digest=hold.digest, path=path, completed_ms=now_ms),
         ]
@@ -285,6 +289,14 @@ class MarketKernel:
             details.append(("order_to_ticket_ms", now_ms - placed_ms))
         actions.append(Note(name="ticket_as_maker" if is_maker else "ticket_as_taker", details=tuple(details)))
         return actions
+
+    def _note_leg(self, hold: HoldRecord, now_ms: int) -> None:
+        """A ticket of another maker's may be a leg of the group that a ticket of this node's belongs to."""
+        if self.settling.awaits_legs(hold.ticket.group) and isinstance(hold.verified, VerifiedTicket):
+            item = hold.verified.item
+            trade = self.desk.trade(hold.ticket, item.maker_signature, item.taker_signature)
+            if trade is not None:
+                self.settling.add_leg(hold.digest, trade, now_ms=now_ms)
 
     def on_message(self, peer: PeerId, message: TicketMessage, now_ms: int, *, may_sign: bool) -> list[Action]:
         """A frame of the ticket stream."""

@@ -1,13 +1,17 @@
 """Completed tickets of this node's own orders on their way to the chain, and every ticket seen.
 
+A ticket goes alone, unless it is a leg of a FOK order: then all legs go together, once every one of them is a ticket.
+
 Spec: protocol/spec/05-tickets.md [TICK-13].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from orrange_p2p.core.events import Action, Note, Settle
+from orrange_p2p.core.digests import Digests
+from orrange_p2p.core.events import Action, Note, Settle, SettleGroup
 from orrange_p2p.core.ledger import Ledger
-from orrange_p2p.core.types import SignedTrade, TicketDigest
+from orrange_p2p.core.tickets import MAX_LEGS
+from orrange_p2p.core.types import ZERO_DIGEST, Digest, SignedTrade, TicketDigest
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,13 +24,26 @@ class Unsettled:
     is_submitted: bool = False
 
 
+@dataclass(slots=True, kw_only=True)
+class _Group:
+    """The legs known so far of a FOK order that this node has a part in, and when they came to be all."""
+
+    is_taker: bool = False
+    legs: dict[TicketDigest, SignedTrade] = field(default_factory=dict)
+    whole_ms: int | None = None
+    is_submitted: bool = False
+
+
 class Settling:
     """Own tickets until they are settled or can be no more."""
 
-    def __init__(self, ledger: Ledger, settle_after_s: int) -> None:
+    def __init__(self, ledger: Ledger, digests: Digests, ticket_life_s: int) -> None:
         self._ledger = ledger
-        self._settle_after_ms = settle_after_s * 1000
+        self._digests = digests
+        self._single_after_ms = ticket_life_s // 3 * 1000
+        self._group_after_ms = ticket_life_s // 6 * 1000
         self._unsettled: dict[TicketDigest, Unsettled] = {}
+        self._groups: dict[Digest, _Group] = {}
         self.missed: list[TicketDigest] = []
 
     def __len__(self) -> int:
@@ -36,6 +53,22 @@ class Settling:
     def add(self, digest: TicketDigest, trade: SignedTrade, *, is_maker: bool, now_ms: int) -> None:
         """A ticket of an own order is complete."""
         self._unsettled.setdefault(digest, Unsettled(trade=trade, is_maker=is_maker, completed_ms=now_ms))
+        if trade.ticket.group != ZERO_DIGEST:
+            group = self._groups.setdefault(trade.ticket.group, _Group())
+            group.is_taker = group.is_taker or not is_maker
+            self.add_leg(digest, trade, now_ms=now_ms)
+
+    def awaits_legs(self, group: Digest) -> bool:
+        """Whether an own ticket is a leg of this group, so that tickets of other makers matter too."""
+        return group in self._groups and self._groups[group].whole_ms is None
+
+    def add_leg(self, digest: TicketDigest, trade: SignedTrade, *, now_ms: int) -> None:
+        """A ticket of a group that an own one belongs to is complete, whoever its maker is."""
+        group = self._groups[trade.ticket.group]
+        if group.whole_ms is None and len(group.legs) < MAX_LEGS:
+            group.legs[digest] = trade
+            if self._digests.group(leg.ticket for leg in group.legs.values()) == trade.ticket.group:
+                group.whole_ms = now_ms
 
     def on_tick(self, now_ms: int) -> list[Action]:
         """Submit what is due, drop what is settled, report what can settle no more."""
@@ -43,7 +76,7 @@ class Settling:
         actions: list[Action] = []
         for digest, row in list(self._unsettled.items()):
             if self._ledger.settled_in(digest) is not None:
-                del self._unsettled[digest]
+                self._drop(digest, row)
                 actions.append(
                     Note(
                         name="settled",
@@ -51,13 +84,47 @@ class Settling:
                     )
                 )
             elif last is not None and last.time_s > row.trade.ticket.deadline_s:
-                del self._unsettled[digest]
-                self.missed.append(digest)
-                reason = self._ledger.skip_reason(digest)
-                actions.append(
-                    Note(name="settlement_missed", details=(("ticket", digest.hex()), ("skip_reason", reason or 0)))
-                )
-            elif not row.is_submitted and (row.is_maker or now_ms >= row.completed_ms + self._settle_after_ms):
+                actions.append(self._missed(digest, row))
+                self._drop(digest, row)
+            elif self._is_due(row, now_ms):
                 row.is_submitted = True
                 actions.append(Settle(trade=row.trade, digest=digest))
+        return actions + self._submit_groups(now_ms)
+
+    def _is_due(self, row: Unsettled, now_ms: int) -> bool:
+        """Spec: [TICK-13]."""
+        if row.is_submitted or row.trade.ticket.group != ZERO_DIGEST:
+            return False
+        return row.is_maker or now_ms >= row.completed_ms + self._single_after_ms
+
+    def _submit_groups(self, now_ms: int) -> list[Action]:
+        """Whole groups, once each: the taker's node at once, makers' nodes later, as they may not know all legs."""
+        actions: list[Action] = []
+        for digest, group in self._groups.items():
+            if group.whole_ms is None or group.is_submitted:
+                continue
+            if group.is_taker or now_ms >= group.whole_ms + self._group_after_ms:
+                group.is_submitted = True
+                legs = tuple(Settle(trade=trade, digest=leg) for leg, trade in sorted(group.legs.items()))
+                actions.append(SettleGroup(group=digest, legs=legs))
         return actions
+
+    def _missed(self, digest: TicketDigest, row: Unsettled) -> Note:
+        """Why a ticket did not settle: for a leg, what the chain said of the one leg that stopped the group."""
+        self.missed.append(digest)
+        group = self._groups.get(row.trade.ticket.group)
+        legs = sorted(group.legs) if group is not None else [digest]
+        reasons = {leg: reason for leg in legs if (reason := self._ledger.skip_reason(leg))}
+        details: list[tuple[str, str | int]] = [("ticket", digest.hex())]
+        culprit = digest if digest in reasons or not reasons else min(reasons)
+        details.append(("skip_reason", reasons.get(culprit, 0)))
+        if culprit != digest:
+            details.append(("leg", culprit.hex()))
+        return Note(name="settlement_missed", details=tuple(details))
+
+    def _drop(self, digest: TicketDigest, row: Unsettled) -> None:
+        """An own ticket's way is over; so is its group's, with the last own leg."""
+        del self._unsettled[digest]
+        group = self._groups.get(row.trade.ticket.group)
+        if group is not None and not any(leg in self._unsettled for leg in group.legs):
+            del self._groups[row.trade.ticket.group]

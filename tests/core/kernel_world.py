@@ -29,6 +29,7 @@ from orrange_p2p.core.events import (
     RefuseRequest,
     SendTicketMessage,
     Settle,
+    SettleGroup,
     SyncRoundEnded,
     SyncWith,
     Ticked,
@@ -239,6 +240,8 @@ class World:
             self._at(self._delay(), lambda: self.sync(peer, self.by_id[action.peer]))
         elif isinstance(action, Settle):
             self._to_settle[action.digest] = action
+        elif isinstance(action, SettleGroup):
+            self._to_settle.update((leg.digest, leg) for leg in action.legs)
         elif isinstance(action, AcceptRequest):
             peer.accepted[action.request] = action.order_ids[0] if action.order_ids else None
             peer.cancelled[action.request] = action.order_ids

@@ -62,7 +62,7 @@ class Desk:
 
     def __init__(self, *, is_maker: bool) -> None:
         self.ledger = Ledger({RULES.market_id: MARKET})
-        self.settling = Settling(self.ledger, WAIT_S)
+        self.settling = Settling(self.ledger, DIGESTS, RULES.preset.ticket_life_s)
         self.add_block(GENESIS_MS // 1000)
         self.settling.add(DIGEST, TRADE, is_maker=is_maker, now_ms=GENESIS_MS)
 
