@@ -2,7 +2,7 @@
 
 A ticket goes alone, unless it is a leg of a FOK order: then all legs go together, once every one of them is a ticket.
 
-Spec: protocol/spec/05-tickets.md [TICK-13].
+Spec: protocol/spec/05-tickets.md [TICK-13], [TICK-14], [TICK-16].
 """
 
 from dataclasses import dataclass, field
@@ -92,13 +92,13 @@ class Settling:
         return actions + self._submit_groups(now_ms)
 
     def _is_due(self, row: Unsettled, now_ms: int) -> bool:
-        """Spec: [TICK-13]."""
+        """Whether a ticket that is no leg goes now. Spec: [TICK-13]."""
         if row.is_submitted or row.trade.ticket.group != ZERO_DIGEST:
             return False
         return row.is_maker or now_ms >= row.completed_ms + self._single_after_ms
 
     def _submit_groups(self, now_ms: int) -> list[Action]:
-        """Whole groups, once each: the taker's node at once, makers' nodes later, as they may not know all legs."""
+        """Whole groups, once each: the taker's node at once, makers' nodes later. Spec: [TICK-16]."""
         actions: list[Action] = []
         for digest, group in self._groups.items():
             if group.whole_ms is None or group.is_submitted:

@@ -1,7 +1,7 @@
 """A small funded world for chain tests: contracts, two tokens, owners with sessions, and properly signed trades."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -209,6 +209,37 @@ class World:
             maker_signature=maker_signature,
             taker_signature=taker_signature,
         )
+
+    async def group(self, lots: Sequence[int], *, price_ticks: int = 100) -> dict[TicketDigest, SignedTrade]:
+        """A FOK order of the last trader against an order of each other trader in turn, one leg for each of `lots`."""
+        digests = Digests(self.deployment.domain)
+        buyer, makers = self.traders[-1], self.traders[:-1]
+        buy = self.order(buyer, Side.BUY, price_ticks=price_ticks, quantity_lots=sum(lots))
+        buy = replace(buy, tif=TimeInForce.FOK, expiry_s=2**33)
+        epoch = await self.epoch()
+        deadline_s = (self.deployment.genesis_ms + epoch * EPOCH_MS) // 1000 + TICKET_LIFE_S // 2
+        legs: list[tuple[Trader, SignedTrade]] = []
+        for index, count in enumerate(lots):
+            seller, start = makers[index % len(makers)], sum(lots[:index])
+            sell = self.order(seller, Side.SELL, price_ticks=price_ticks, quantity_lots=count)
+            changes = {
+                "epoch": epoch,
+                "deadline_s": deadline_s,
+                "taker_from": start,
+                "taker_to": start + count,
+            }
+            _, trade = await self.ticket_for(sell, buy, seller, buyer, count, price_ticks, changes)
+            legs.append((seller, trade))
+        group = digests.group(trade.ticket for _, trade in legs)
+        signed: dict[TicketDigest, SignedTrade] = {}
+        for seller, trade in legs:
+            ticket = replace(trade.ticket, group=group)
+            digest, maker_signature = self.sign_ticket(ticket, seller.session)
+            _, taker_signature = self.sign_ticket(ticket, buyer.session)
+            signed[digest] = replace(
+                trade, ticket=ticket, maker_signature=maker_signature, taker_signature=taker_signature
+            )
+        return signed
 
 
 async def build_world(

@@ -50,6 +50,7 @@ from orrange_p2p.core.types import (
 )
 
 GAS = 500_000
+FAR_S = 2**33
 
 
 async def settle(world: World, *trades: SignedTrade) -> Receipt:
@@ -289,15 +290,45 @@ async def test_a_grouped_ticket_is_skipped(world: World) -> None:
     [
         ({}, {"kind": TicketKind.ESCROW}),
         ({"kind": OrderKind.PROTECTED_MARKET}, {}),
-        ({"tif": TimeInForce.FOK}, {}),
+        ({"tif": TimeInForce.IOC, "expiry_s": FAR_S}, {}),
         ({"payment_methods": (1, 2)}, {}),
+        ({"arbitrators": (b"\xa7" * 20,)}, {}),
+        ({"security": 1}, {}),
     ],
 )
-async def test_what_the_first_version_cannot_settle_is_skipped_for_its_kind(
+async def test_what_the_vault_does_not_pay_and_makers_that_never_rest_are_skipped_for_their_kind(
     world: World, maker_changes: dict[str, object], ticket_changes: dict[str, object]
 ) -> None:
     _, trade = await world.trade(maker_changes=maker_changes, ticket_changes=ticket_changes)
     assert await skipped_as(world, trade) == "kind"
+
+
+@pytest.mark.parametrize("tif", [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.DAY, TimeInForce.GTD])
+async def test_an_order_that_must_end_and_names_no_end_is_skipped(world: World, tif: TimeInForce) -> None:
+    _, trade = await world.trade(taker_changes={"tif": tif, "expiry_s": 0})
+    assert await skipped_as(world, trade) == "validity"
+
+
+async def test_a_fill_or_kill_order_does_not_settle_alone(world: World) -> None:
+    _, trade = await world.trade(taker_changes={"tif": TimeInForce.FOK, "expiry_s": FAR_S})
+    assert await skipped_as(world, trade) == "grouped"
+
+
+@pytest.mark.parametrize(
+    ("maker_changes", "taker_changes"),
+    [
+        ({"tif": TimeInForce.DAY}, {"tif": TimeInForce.GTD}),
+        ({"tif": TimeInForce.GTD, "post_only": True}, {"tif": TimeInForce.IOC}),
+        ({"min_tier": 3}, {"tif": TimeInForce.IOC, "kind": OrderKind.PROTECTED_MARKET}),
+    ],
+)
+async def test_orders_of_every_other_time_in_force_and_kind_settle(
+    world: World, maker_changes: dict[str, object], taker_changes: dict[str, object]
+) -> None:
+    end = {"expiry_s": FAR_S}
+    _, trade = await world.trade(maker_changes={**maker_changes, **end}, taker_changes={**taker_changes, **end})
+    (fact,) = facts_of(world, await settle(world, trade))
+    assert isinstance(fact, TradeSettled)
 
 
 async def test_lists_in_orders_keep_both_digests_equal(world: World) -> None:

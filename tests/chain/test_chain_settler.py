@@ -1,7 +1,5 @@
 """The settler: batches, fates learnt from facts, nothing sent twice at once; on the embedded chain, some on both."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -9,62 +7,13 @@ import trio
 import trio.testing
 from chain_under_test import ChainUnderTest
 from chain_world import TICKET_LIFE_S, World, faucet_key, new_key
+from settler_run import FAST_MS, Run, settling
 
-from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.contracts import encode_settle
-from orrange_p2p.chain.follower import Follower
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.settler import Fate, SettlementOutcome, Settler
 from orrange_p2p.core.facts import BlockFacts, TradeSkipped
 from orrange_p2p.core.types import Digest, SignedTrade, TicketDigest
-
-FAST_MS = 10
-
-
-class Run:
-    """A running settler, fed by a running follower."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.outcomes: dict[TicketDigest, SettlementOutcome] = {}
-        self.settler = Settler(
-            world.lane, world.deployment.settlement, on_outcome=self.note, gather_ms=FAST_MS, max_held=100
-        )
-        self.feeds = trio.Event()
-
-    def note(self, outcome: SettlementOutcome) -> None:
-        """Each ticket's way ends once."""
-        assert outcome.ticket not in self.outcomes
-        self.outcomes[outcome.ticket] = outcome
-
-    async def feed(self, backend: Backend) -> None:
-        """Show the settler every block, once `feeds` is set."""
-        sink, source = trio.open_memory_channel[BlockFacts](10)
-        follower = Follower(backend, self.world.deployment)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(follower.run, sink)
-            async for block in source:
-                await self.feeds.wait()
-                self.settler.observe(block)
-
-    async def until(self, count: int) -> None:
-        """Wait until so many tickets' ways ended."""
-        with trio.fail_after(30):
-            while len(self.outcomes) < count:
-                await trio.sleep(0.01)
-
-
-@asynccontextmanager
-async def settling(world: World, *, feeds: bool = True) -> AsyncIterator[Run]:
-    """Run settler and follower."""
-    run = Run(world)
-    if feeds:
-        run.feeds.set()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(run.settler.run)
-        nursery.start_soon(run.feed, world.backend)
-        yield run
-        nursery.cancel_scope.cancel()
 
 
 async def test_trades_settle_in_batches(world: World) -> None:

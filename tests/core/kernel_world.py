@@ -238,10 +238,8 @@ class World:
             self._send(peer, self.by_id[action.peer], action)
         elif isinstance(action, SyncWith):
             self._at(self._delay(), lambda: self.sync(peer, self.by_id[action.peer]))
-        elif isinstance(action, Settle):
-            self._to_settle[action.digest] = action
-        elif isinstance(action, SettleGroup):
-            self._to_settle.update((leg.digest, leg) for leg in action.legs)
+        elif isinstance(action, Settle | SettleGroup):
+            self._to_settle.update((leg.digest, leg) for leg in _legs_of(action))
         elif isinstance(action, AcceptRequest):
             peer.accepted[action.request] = action.order_ids[0] if action.order_ids else None
             peer.cancelled[action.request] = action.order_ids
@@ -351,6 +349,10 @@ class World:
         return [
             compute_book(peer.market.feeds, peer.kernel.ledger, Epoch(epoch), block).digest() for peer in self.peers
         ]
+
+
+def _legs_of(action: Settle | SettleGroup) -> tuple[Settle, ...]:
+    return action.legs if isinstance(action, SettleGroup) else (action,)
 
 
 def _settled_fact(digest: TicketDigest, settle: Settle) -> TradeSettled:

@@ -7,6 +7,7 @@ import {Order, Ticket, Trade, TradeDigests} from "../types/OrrangeTypes.sol";
 import {Trades} from "./Trades.sol";
 
 /// @title The legs of a fill-or-kill order
+/// @dev Spec: protocol/spec/05-tickets.md [TICK-14].
 library Groups {
     using Trades for Order;
     using Trades for Trade;
