@@ -78,6 +78,8 @@ def make_legs(count: int) -> list[tuple[TicketDigest, SignedTrade]]:
             Epoch(0),
             number,
             RULES,
+            maker=maker.order,
+            taker=taker.order,
         )
         for number, maker in enumerate(makers)
     ]
@@ -260,6 +262,8 @@ class Bench:
         self.world.run_ms(1500)
         placed = (self.first, self.second, self.taker)
         ids = [peer.accepted[request] for peer, request in zip(placed, requests, strict=True)]
+        known = [self.outsider.market.feeds.order(order_id) for order_id in ids]
+        orders = [record.order for record in known if record is not None]
         epoch = RULES.epoch_at(self.world.now_ms)
         tickets = [
             build_ticket(
@@ -275,6 +279,8 @@ class Bench:
                 epoch,
                 number,
                 RULES,
+                maker=orders[number],
+                taker=orders[2],
             )
             for number in range(2)
         ]
