@@ -181,7 +181,7 @@ class Taker:
             window_digest=window.digest,
             skips=silent,
             is_fallback=is_fallback,
-            absent=desk.absent(),
+            absent=desk.windows.absent,
         )
         return SendTicketMessage(peer=peer, message=message)
 
@@ -254,7 +254,7 @@ class Taker:
             window_digest=engine.window_digest(epoch, block.hash),
             skips=silent,
             late=desk.windows.late_orders(),
-            absent=desk.absent(),
+            absent=desk.windows.absent,
         )
         return [SendTicketMessage(peer=exchange.peer, message=message)]
 

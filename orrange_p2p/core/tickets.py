@@ -10,7 +10,6 @@ from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import Identity
 from orrange_p2p.core.feed import OrderRecord
 from orrange_p2p.core.feeds import Feeds
-from orrange_p2p.core.frames import MAX_ABSENT
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.matching import Piece
 from orrange_p2p.core.messages import DeclineItem, View
@@ -175,7 +174,6 @@ class Desk:
     own_lots: OwnLots = field(default_factory=OwnLots)
     placed_ms: dict[OrderId, int] = field(default_factory=dict)
     declined: dict[tuple[PairKey, Epoch], int] = field(default_factory=dict)  # until when it can matter, unix seconds
-    absent_at: tuple[Epoch, tuple[Address, ...]] | None = None
 
     def note_placed(self, order_id: OrderId, now_ms: int) -> None:
         """Remember when an own order was asked for, to measure how long it takes; the oldest are forgotten."""
@@ -211,27 +209,8 @@ class Desk:
             exchange=exchange,
             window_digest=window.digest,
             late=self.windows.late_orders(),
-            absent=self.absent(),
+            absent=self.windows.absent,
         )
-
-    def absent(self) -> tuple[Address, ...]:
-        """Absent sessions with orders that would match, ascending, to show to a partner. Spec: [TICK-4]."""
-        windows = self.windows
-        if windows.current is None or not windows.absent:
-            return ()
-        if self.absent_at is not None and self.absent_at[0] == windows.current.epoch:
-            return self.absent_at[1]
-        missed = [
-            session
-            for session in windows.absent
-            if any(windows.is_matchable(order_id) for order_id in self._orders_of(session))
-        ]
-        self.absent_at = (windows.current.epoch, tuple(missed[:MAX_ABSENT]))
-        return self.absent_at[1]
-
-    def _orders_of(self, session: Address) -> tuple[OrderId, ...]:
-        feed = self.feeds.feed(session)
-        return tuple(feed.orders) if feed is not None else ()
 
     def peer_of(self, session: Address) -> PeerId | None:
         """The peer that acts for a session, from its Delegation."""
