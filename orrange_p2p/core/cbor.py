@@ -16,6 +16,7 @@ from orrange_p2p.core.types import U64_MAX
 from orrange_p2p.errors import RemoteProtocolError
 
 MAX_DEPTH = 4
+MAX_ELEMENTS = 2**15
 _UINT, _BYTES, _ARRAY, _SIMPLE = 0, 2, 4, 7
 _SHORT_ARGUMENT = 24
 _ARGUMENT_BYTES = {24: 1, 25: 2, 26: 4, 27: 8}
@@ -66,7 +67,7 @@ def decode(encoded: bytes) -> Value:
         RemoteProtocolError: the bytes break one of [CBOR-1..4]; the sender is to blame.
     """
     try:
-        value, end = _parse(encoded, 0, 1)
+        value, end = _parse(encoded, 0, 1, [MAX_ELEMENTS])
     except IndexError:
         raise RemoteProtocolError("CBOR-2", "expected a whole value, was cut short") from None
     if end != len(encoded):
@@ -74,7 +75,8 @@ def decode(encoded: bytes) -> Value:
     return value
 
 
-def _parse(encoded: bytes, at: int, depth: int) -> tuple[Value, int]:
+def _parse(encoded: bytes, at: int, depth: int, room: list[int]) -> tuple[Value, int]:
+    """Read the value at `at`; `room` holds one number, the elements that may still come."""
     head = encoded[at]
     major, argument = head >> 5, head & 31
     at += 1
@@ -88,7 +90,7 @@ def _parse(encoded: bytes, at: int, depth: int) -> tuple[Value, int]:
             raise RemoteProtocolError("CBOR-2", "expected a whole byte string, was cut short")
         return encoded[at:end], end
     if major == _ARRAY:
-        return _parse_array(encoded, at, argument, depth)
+        return _parse_array(encoded, at, argument, depth, room)
     if head == _FALSE_BYTE:
         return False, at
     if head == _TRUE_BYTE:
@@ -109,14 +111,17 @@ def _long_argument(encoded: bytes, at: int, short: int) -> tuple[int, int]:
     return argument, end
 
 
-def _parse_array(encoded: bytes, at: int, length: int, depth: int) -> tuple[Value, int]:
+def _parse_array(encoded: bytes, at: int, length: int, depth: int, room: list[int]) -> tuple[Value, int]:
     if depth > MAX_DEPTH:
         raise RemoteProtocolError("CBOR-3", f"expected depth of at most {MAX_DEPTH}, was more")
     if length > len(encoded) - at:
         raise RemoteProtocolError("CBOR-2", f"expected at most {len(encoded) - at} elements, was {length}")
+    room[0] -= length
+    if room[0] < 0:
+        raise RemoteProtocolError("CBOR-3", f"expected at most {MAX_ELEMENTS} elements in all, was more")
     values: list[Value] = []
     for _ in range(length):
-        value, at = _parse(encoded, at, depth + 1)
+        value, at = _parse(encoded, at, depth + 1, room)
         values.append(value)
     return values, at
 

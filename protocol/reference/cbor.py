@@ -8,6 +8,7 @@ from typing import TypeAlias
 Value: TypeAlias = "int | bytes | bool | list[Value]"
 
 DEPTH_MAX = 4
+ELEMENTS_MAX = 2**15
 UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)
 FALSE, TRUE = 20, 21
 INDEFINITE = 31
@@ -52,7 +53,16 @@ def decode(encoded: bytes) -> Value:
     value, end = _decode_at(encoded, 0, 0)
     if end != len(encoded):
         raise RefusedError("CBOR-2", f"expected nothing after the item, was {len(encoded) - end} bytes")
+    if _count_elements(value) > ELEMENTS_MAX:
+        raise RefusedError("CBOR-3", f"expected at most {ELEMENTS_MAX} elements in all arrays, was more")
     return value
+
+
+def _count_elements(value: Value) -> int:
+    """How many elements all arrays of a value have together."""
+    if not isinstance(value, list):
+        return 0
+    return len(value) + sum(_count_elements(element) for element in value)
 
 
 def _decode_at(encoded: bytes, start: int, depth: int) -> tuple[Value, int]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from orrange_p2p.core.cbor import (
     MAX_DEPTH,
+    MAX_ELEMENTS,
     Fields,
     Value,
     decode,
@@ -17,6 +18,7 @@ from orrange_p2p.core.cbor import (
 )
 from orrange_p2p.core.types import U64_MAX
 from orrange_p2p.errors import RemoteProtocolError
+from protocol.reference import cbor as slow_cbor
 
 EDGES = (0, 1, 23, 24, 255, 256, 65535, 65536, 2**32 - 1, 2**32, U64_MAX)
 
@@ -110,6 +112,27 @@ def test_one_array_too_deep_is_refused_and_the_deepest_is_not() -> None:
 
 def test_a_bomb_of_arrays_is_refused_before_it_grows() -> None:
     assert _rule(b"\x81" * 16_000) == "CBOR-3"
+
+
+def _rows(count: int) -> bytes:
+    """So many elements in two layers."""
+    return encode([[0] * (count // 2), *[0] * (count - count // 2 - 1)])
+
+
+def test_all_arrays_together_have_no_more_elements_than_the_limit() -> None:
+    """Else 256 KiB of empty arrays would cost ten times what a good frame costs. Spec: [CBOR-3]."""
+    assert decode(_rows(MAX_ELEMENTS)) == [[0] * (MAX_ELEMENTS // 2), *[0] * (MAX_ELEMENTS // 2 - 1)]
+    assert _rule(_rows(MAX_ELEMENTS + 1)) == "CBOR-3"
+
+
+@pytest.mark.parametrize("count", [MAX_ELEMENTS, MAX_ELEMENTS + 1])
+def test_the_reference_counts_elements_alike(count: int) -> None:
+    encoded = _rows(count)
+    if count > MAX_ELEMENTS:
+        with pytest.raises(slow_cbor.RefusedError, match="CBOR-3"):
+            slow_cbor.decode(encoded)
+    else:
+        assert slow_cbor.decode(encoded) == decode(encoded)
     assert _rule(b"\x9a\x00\xff\xff\xff" + b"\x80" * 1000) == "CBOR-2"
 
 

@@ -6,30 +6,15 @@ found, 1 something found, 130 interrupted.
 
 import argparse
 import json
-import multiprocessing
-import os
-import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.campaign import CHUNK, Result, Tally, run_chunk
+from tests.fuzz.campaign import CHUNK, Result, Tally
+from tests.fuzz.jobs import Done, run_tasks
 from tests.fuzz.worst import measure_worst
-
-Task = tuple[int, int, int]
-"""Seed, number of the chunk, inputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A chunk that was run: by which process, and how much memory that held afterwards."""
-
-    number: int
-    result: Result
-    process: int
-    rss_bytes: int
 
 
 def main(arguments: list[str]) -> int:
@@ -66,34 +51,6 @@ def main(arguments: list[str]) -> int:
     return 1 if total.failures else 0
 
 
-def run_tasks(tasks: list[Task], jobs: int) -> Iterator[Done]:
-    """Run chunks in this process, or in so many of their own, and give them as they come in."""
-    if jobs <= 1:
-        yield from map(run_task, tasks)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs, initializer=_leave_interrupts_to_the_parent) as pool:
-        yield from pool.imap_unordered(run_task, tasks)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def run_task(task: Task) -> Done:
-    """Run one chunk, here."""
-    seed, number, count = task
-    return Done(number, run_chunk(seed, number, count), os.getpid(), resident_bytes())
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds now; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def read_state(path: Path | None, seed: int, chunks: int) -> dict[int, Done]:
     """The chunks of this seed that were run before; a line that was cut short is left out."""
     found: dict[int, Done] = {}
@@ -107,8 +64,6 @@ def read_state(path: Path | None, seed: int, chunks: int) -> dict[int, Done]:
         if row["seed"] == seed and row["number"] < chunks:
             tallies = {name: Tally(**fields) for name, fields in row["tallies"].items()}
             result = Result(tallies=tallies, failures=row["failures"])
-            for tally in tallies.values():
-                tally.refused = type(Tally().refused)(tally.refused)
             found[row["number"]] = Done(row["number"], result, row["process"], row["rss_bytes"])
     return found
 

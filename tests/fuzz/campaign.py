@@ -6,7 +6,6 @@ spec; for one input in `CROSS_EVERY`, that the reference reads it if and only if
 
 import re
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,8 +19,8 @@ from tests.fuzz.corpus import Seed, make_seed, vector_messages
 from tests.fuzz.mutations import Mutator
 from tests.fuzz.targets import TARGETS, Target
 
-CHUNK = 20_000
-CROSS_EVERY = 8
+CHUNK = 10_000
+CROSS_EVERY = 16
 _POOL_MOST = 256
 _KEPT_BYTES_MOST = 1000
 _FAILURES_MOST = 10
@@ -35,7 +34,7 @@ class Tally:
     inputs: int = 0
     accepted: int = 0
     crossed: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, int] = field(default_factory=dict)
     slowest_us: float = 0
     slowest: str = ""
 
@@ -44,7 +43,8 @@ class Tally:
         self.inputs += other.inputs
         self.accepted += other.accepted
         self.crossed += other.crossed
-        self.refused.update(other.refused)
+        for rule, count in other.refused.items():
+            self.refused[rule] = self.refused.get(rule, 0) + count
         if other.slowest_us > self.slowest_us:
             self.slowest_us, self.slowest = other.slowest_us, other.slowest
 
@@ -88,7 +88,7 @@ def run_chunk(seed: int, number: int, count: int = CHUNK) -> Result:
     for at in range(count):
         target = TARGETS[at % len(TARGETS)]
         pool = pools[target.name]
-        start = pool[int(dice.random() * len(pool))]
+        start = _pick(pool, dice)
         lender = everyone[int(dice.random() * len(everyone))]
         encoded = mutator.mutate(start, lender)[: target.bytes_most + 1]
         if target.dress is not None and dice.random() < 0.75:
@@ -101,6 +101,14 @@ def run_chunk(seed: int, number: int, count: int = CHUNK) -> Result:
     for target in TARGETS:
         _time_again(target, result.tallies[target.name])
     return result
+
+
+def _pick(pool: list[Seed], dice: Random) -> Seed:
+    """Any seed, but a large one only once in twenty times, because its like takes the time of hundreds."""
+    while True:
+        seed = pool[int(dice.random() * len(pool))]
+        if len(seed.encoded) <= _KEPT_BYTES_MOST or dice.random() < 0.05:
+            return seed
 
 
 def _keep(pool: list[Seed], seed: Seed, dice: Random) -> None:
@@ -117,7 +125,7 @@ def examine(target: Target, encoded: bytes, result: Result, *, is_crossed: bool)
     tally.inputs += 1
     value: Any = None
     refused: str | None = None
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         value = target.decode(encoded)
     except RemoteProtocolError as error:
@@ -125,7 +133,7 @@ def examine(target: Target, encoded: bytes, result: Result, *, is_crossed: bool)
     except Exception as error:  # noqa: BLE001 - any other is the finding that this is made for
         result.failures.append(f"{target.name}: {error!r} for {encoded.hex()}")
         return None
-    spent_us = (time.perf_counter() - started) * 1e6
+    spent_us = (time.process_time() - started) * 1e6
     if spent_us > tally.slowest_us:
         tally.slowest_us, tally.slowest = spent_us, encoded.hex()
     if refused is None:
@@ -133,7 +141,7 @@ def examine(target: Target, encoded: bytes, result: Result, *, is_crossed: bool)
         if target.encode(value) != encoded:
             result.failures.append(f"{target.name}: accepted what is written in another way, {encoded.hex()}")
     else:
-        tally.refused[refused] += 1
+        tally.refused[refused] = tally.refused.get(refused, 0) + 1
         if refused not in spec_rules():
             result.failures.append(f"{target.name}: rule {refused} is not in the spec, for {encoded.hex()}")
     if is_crossed:
@@ -162,9 +170,9 @@ def _time_again(target: Target, tally: Tally) -> None:
 
 
 def _time_once(target: Target, encoded: bytes) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         target.decode(encoded)
     except RemoteProtocolError:
         pass
-    return (time.perf_counter() - started) * 1e6
+    return (time.process_time() - started) * 1e6

@@ -17,7 +17,8 @@ import pytest
 from orrange_p2p.core import cbor
 from orrange_p2p.errors import RemoteProtocolError
 from tests.fuzz import __main__ as program
-from tests.fuzz.campaign import Result, examine, run_chunk, spec_rules
+from tests.fuzz import jobs
+from tests.fuzz.campaign import CHUNK, Result, examine, run_chunk, spec_rules
 from tests.fuzz.corpus import Nested, Raw, make_seed, vector_messages, write
 from tests.fuzz.mutations import GARBAGE, Mutator, mend_roots, widen_head
 from tests.fuzz.targets import TARGETS, Target
@@ -44,7 +45,7 @@ def test_each_decoder_accepts_some_and_refuses_most_by_several_rules(result: Res
     tally = result.tallies[target.name]
     assert 0 < tally.accepted < tally.inputs
     assert {"CBOR-1", "CBOR-2", "CBOR-3"} <= set(tally.refused) <= spec_rules()
-    assert tally.crossed > 100
+    assert tally.crossed > 50
 
 
 def test_the_same_numbers_give_the_same_inputs() -> None:
@@ -56,14 +57,14 @@ def test_the_same_numbers_give_the_same_inputs() -> None:
 
 
 def test_memory_stays_flat_over_thousands_of_inputs() -> None:
-    run_chunk(2, 0, 900)
+    run_chunk(2, 0, 450)
     gc.collect()
     tracemalloc.start()
-    run_chunk(2, 1, 900)
+    run_chunk(2, 1, 450)
     gc.collect()
     before, _ = tracemalloc.get_traced_memory()
     for number in range(2, 5):
-        run_chunk(2, number, 900)
+        run_chunk(2, number, 450)
     gc.collect()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -71,11 +72,11 @@ def test_memory_stays_flat_over_thousands_of_inputs() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_the_worst_inputs_by_hand_cost_a_bounded_multiple_of_their_bytes(target: Target) -> None:
+def test_the_worst_inputs_by_hand_keep_less_than_four_megabytes(target: Target) -> None:
     for name, encoded in worst_inputs(target):
         assert len(encoded) <= target.bytes_most
         cost = measure(target, name, encoded)
-        assert cost.peak_bytes < 100 * target.bytes_most + 100_000
+        assert cost.peak_bytes < 4_000_000
 
 
 def _crash(encoded: bytes) -> Any:
@@ -87,17 +88,17 @@ def _name_no_rule(encoded: bytes) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("faulty", "said"),
+    ("faulty", "encoded", "said"),
     [
-        (replace(PLAIN, decode=_crash), "ValueError"),
-        (replace(PLAIN, decode=_name_no_rule), "CBOR-99 is not in the spec"),
-        (replace(PLAIN, encode=lambda value: cbor.encode([value])), "written in another way"),
-        (replace(PLAIN, decode=lambda encoded: cbor.decode(encoded[:1]), encode=lambda _: b"\x00\x00"), "None here"),
+        (replace(PLAIN, decode=_crash), b"\x00", "ValueError"),
+        (replace(PLAIN, decode=_name_no_rule), b"\x00", "CBOR-99 is not in the spec"),
+        (replace(PLAIN, encode=lambda value: cbor.encode([value])), b"\x00", "written in another way"),
+        (replace(PLAIN, decode=lambda encoded: 0, encode=lambda _: b"\x00\x00"), b"\x00\x00", "None here"),
     ],
 )
-def test_a_decoder_with_a_fault_is_found_out(faulty: Target, said: str) -> None:
+def test_a_decoder_with_a_fault_is_found_out(faulty: Target, encoded: bytes, said: str) -> None:
     result = Result()
-    examine(faulty, b"\x00\x00", result, is_crossed=True)
+    examine(faulty, encoded, result, is_crossed=True)
     assert any(said in failure for failure in result.failures)
 
 
@@ -170,10 +171,10 @@ def test_the_program_goes_on_from_its_state_and_reports_every_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(program, "CHUNK", 450)
+    monkeypatch.setattr(program, "measure_worst", lambda: [measure(PLAIN, "nothing", b"\x80")])
     state = tmp_path / "state.jsonl"
     ran: list[int] = []
-    run_task = program.run_task
-    monkeypatch.setattr(program, "run_task", lambda task: ran.append(task[1]) or run_task(task))
+    monkeypatch.setattr(jobs, "run_chunk", lambda seed, *rest: ran.append(rest[0]) or run_chunk(seed, *rest))
     assert program.main(["--count", "900", "--state", str(state), "--json"]) == 0
     state.write_text(state.read_text("utf-8") + '{"seed": 1, "num', "utf-8")
     assert program.main(["--count", "1350", "--state", str(state)]) == 0
@@ -187,33 +188,27 @@ def test_the_program_goes_on_from_its_state_and_reports_every_target(
 
 def test_a_finding_makes_the_exit_code_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(program, "CHUNK", 9)
+    monkeypatch.setattr(program, "measure_worst", tuple)
     found = Result(failures=["entry: ValueError() for 00"])
-    monkeypatch.setattr(program, "run_chunk", lambda seed, number, count: found)
+    monkeypatch.setattr(jobs, "run_chunk", lambda seed, number, count: found)
     assert program.main(["--count", "1"]) == 1
     assert "failure: failure entry: ValueError() for 00" in capsys.readouterr().out
 
 
 def test_an_interrupt_ends_the_program_with_what_it_has(tmp_path: Path) -> None:
     state = tmp_path / "state.jsonl"
-    command = [
-        sys.executable,
-        "-m",
-        "tests.fuzz",
-        "--count",
-        "100000000",
-        "--jobs",
-        "2",
-        "--state",
-        str(state),
-        "--json",
-    ]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    assert running.stderr is not None
-    assert "inputs" in running.stderr.read(30)
-    running.send_signal(signal.SIGINT)
-    out, _ = running.communicate(timeout=60)
+    asked = ["--count", "100000000", "--jobs", "2", "--state", str(state), "--json"]
+    command = [sys.executable, "-m", "tests.fuzz", *asked]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        try:
+            assert running.stderr is not None
+            assert "inputs" in running.stderr.read(30)
+            running.send_signal(signal.SIGINT)
+            out, _ = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == 130
-    assert json.loads(out.splitlines()[-1])["inputs"] == len(state.read_text("utf-8").splitlines()) * 20_000
+    assert json.loads(out.splitlines()[-1])["inputs"] == len(state.read_text("utf-8").splitlines()) * CHUNK
 
 
 def test_unknown_arguments_are_refused() -> None:
