@@ -24,6 +24,7 @@ CROSS_EVERY = 16
 _POOL_MOST = 256
 _KEPT_BYTES_MOST = 1000
 _FAILURES_MOST = 10
+_SHOWN_DIGITS = 128
 _SPEC = Path(__file__).resolve().parents[2] / "protocol" / "spec"
 
 
@@ -36,6 +37,7 @@ class Tally:
     crossed: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     slowest_us: float = 0
+    slowest_bytes: int = 0
     slowest: str = ""
 
     def add(self, other: "Tally") -> None:
@@ -46,7 +48,7 @@ class Tally:
         for rule, count in other.refused.items():
             self.refused[rule] = self.refused.get(rule, 0) + count
         if other.slowest_us > self.slowest_us:
-            self.slowest_us, self.slowest = other.slowest_us, other.slowest
+            self.slowest_us, self.slowest_bytes, self.slowest = other.slowest_us, other.slowest_bytes, other.slowest
 
 
 @dataclass(slots=True)
@@ -135,7 +137,7 @@ def examine(target: Target, encoded: bytes, result: Result, *, is_crossed: bool)
         return None
     spent_us = (time.process_time() - started) * 1e6
     if spent_us > tally.slowest_us:
-        tally.slowest_us, tally.slowest = spent_us, encoded.hex()
+        tally.slowest_us, tally.slowest_bytes, tally.slowest = spent_us, len(encoded), encoded.hex()
     if refused is None:
         tally.accepted += 1
         if target.encode(value) != encoded:
@@ -162,11 +164,12 @@ def refusal_of(read: Callable[[bytes], object], encoded: bytes) -> str | None:
 
 
 def _time_again(target: Target, tally: Tally) -> None:
-    """The slowest input's time is the best of five more, because a busy machine only ever adds."""
+    """The slowest input's time is the best of five more, because a busy machine only ever adds; keep its start."""
     if not tally.slowest_us:
         return
     encoded = bytes.fromhex(tally.slowest)
     tally.slowest_us = min(_time_once(target, encoded) for _ in range(5))
+    tally.slowest = tally.slowest[:_SHOWN_DIGITS]
 
 
 def _time_once(target: Target, encoded: bytes) -> float:
