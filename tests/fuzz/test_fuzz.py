@@ -84,14 +84,14 @@ def _crash(encoded: bytes) -> Any:
 
 
 def _name_no_rule(encoded: bytes) -> Any:
-    raise RemoteProtocolError("CBOR-99", "no such rule")
+    raise RemoteProtocolError("NOSUCH-1", "no such rule")
 
 
 @pytest.mark.parametrize(
     ("faulty", "encoded", "said"),
     [
         (replace(PLAIN, decode=_crash), b"\x00", "ValueError"),
-        (replace(PLAIN, decode=_name_no_rule), b"\x00", "CBOR-99 is not in the spec"),
+        (replace(PLAIN, decode=_name_no_rule), b"\x00", "NOSUCH-1 is not in the spec"),
         (replace(PLAIN, encode=lambda value: cbor.encode([value])), b"\x00", "written in another way"),
         (replace(PLAIN, decode=lambda encoded: 0, encode=lambda _: b"\x00\x00"), b"\x00\x00", "None here"),
     ],
