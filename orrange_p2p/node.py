@@ -20,6 +20,7 @@ from orrange_p2p.core.book import Book, compute_book
 from orrange_p2p.core.events import (
     AcceptRequest,
     Action,
+    AddressesChanged,
     BlockAdded,
     CancelAllRequested,
     CancelRequested,
@@ -27,13 +28,17 @@ from orrange_p2p.core.events import (
     EntriesLoaded,
     EntriesReceived,
     Event,
+    EvidenceHeard,
     Identity,
     ModifyRequested,
     Note,
     OrderRequested,
     PeerLost,
     PersistEntry,
+    PresencesHeard,
     Publish,
+    PublishEvidence,
+    PublishPresences,
     RefuseRequest,
     SendTicketMessage,
     Settle,
@@ -47,17 +52,19 @@ from orrange_p2p.core.events import (
 from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head, TicketMessage
+from orrange_p2p.core.peer_messages import Evidences, Presences
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import Address, Epoch, MarketId, OrderId, OrderKind, PeerId, Side, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry
 from orrange_p2p.errors import InternalError, NetworkError, OrderError, StoreError
-from orrange_p2p.net.addresses import parse_address
+from orrange_p2p.net.addresses import multiaddr_bytes, parse_address
 from orrange_p2p.net.durable_feeds import DurableFeeds, entries_of_own
 from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.network import Network
+from orrange_p2p.net.peer_words import HeardWords, PeerWords
 from orrange_p2p.net.sync import SyncService
 from orrange_p2p.net.ticket_streams import TicketStreams
-from orrange_p2p.store.actions import batch_of, load_entries, load_tickets
+from orrange_p2p.store.actions import batch_of, load_entries, load_evidence, load_tickets
 from orrange_p2p.store.interface import Store, TradeRecord
 
 MAX_EVENTS = 4096
@@ -94,6 +101,7 @@ class Node:
             on_note: hears every kernel note with the time it was made; must not raise or block.
         """
         self._parts = parts
+        self._rules = {rules.market_id: rules for rules in parts.markets}
         self._on_note = on_note
         self.kernel = Kernel(parts.deployment.domain, parts.markets, parts.identity)
         self._post_events, self._events = trio.open_memory_channel[Event](MAX_EVENTS)
@@ -101,9 +109,10 @@ class Node:
         self._answers: dict[int, AcceptRequest | RefuseRequest] = {}
         self._last_request = 0
         digests = self.kernel.digests
+        self._words = PeerWords(digests, self._rules)
         self._gossip = {
-            rules.market_id: EntryGossip(parts.network, rules.market_id, digests, self._sink_of(rules.market_id))
-            for rules in parts.markets
+            market: EntryGossip(parts.network, market, digests, self._sink_of(market), self._words)
+            for market in self._rules
         }
         self._durable = DurableFeeds(self.kernel)
         self._streams = TicketStreams(parts.network, self._on_ticket_message)
@@ -143,6 +152,8 @@ class Node:
             nursery.start_soon(self._settler.run)
             nursery.start_soon(self._streams.run)
             nursery.start_soon(self._watch_peers)
+            nursery.start_soon(self._words.run, self._on_words)
+            await self._post(self._addresses_changed())
             for gossip in self._gossip.values():
                 nursery.start_soon(gossip.run)
             for address in self._parts.bootstrap:
@@ -163,6 +174,12 @@ class Node:
             tickets = load_tickets(self._parts.store, market)
             self.kernel.step(TicketsLoaded(now_ms=now_ms, market=market, tickets=tickets))
             self._durable.note(market, len(entries_of_own(self.kernel, market)))
+        pieces = load_evidence(self._parts.store, self.kernel.digests, self._rules)
+        self.kernel.step(EvidenceHeard(now_ms=now_ms, pieces=pieces, is_stored=True))
+
+    def _addresses_changed(self) -> AddressesChanged:
+        addresses = tuple(multiaddr_bytes(address) for address in self.addresses())
+        return AddressesChanged(now_ms=self._parts.clock_ms(), addresses=addresses)
 
     # Into the kernel
 
@@ -181,6 +198,13 @@ class Node:
 
     async def _on_round(self, peer: PeerId, market: MarketId, heads: tuple[Head, ...] | None) -> None:
         await self._post(SyncRoundEnded(now_ms=self._parts.clock_ms(), peer=peer, market=market, heads=heads))
+
+    async def _on_words(self, words: HeardWords) -> None:
+        now_ms = self._parts.clock_ms()
+        if words.presences:
+            await self._post(PresencesHeard(now_ms=now_ms, presences=words.presences))
+        if words.pieces:
+            await self._post(EvidenceHeard(now_ms=now_ms, pieces=words.pieces))
 
     async def _on_ticket_message(self, peer: PeerId, message: TicketMessage) -> None:
         await self._post(TicketMessageReceived(now_ms=self._parts.clock_ms(), peer=peer, message=message))
@@ -268,8 +292,8 @@ class Node:
             raise
 
     async def _carry_out(self, action: Action) -> None:
-        if isinstance(action, Publish):
-            await self._gossip[action.market].publish(action.encoded)
+        if isinstance(action, Publish | PublishPresences | PublishEvidence):
+            await self._publish(action)
         elif isinstance(action, SendTicketMessage):
             self._streams.send(action.peer, action.message)
         elif isinstance(action, SyncWith) and self._nursery is not None:
@@ -283,6 +307,15 @@ class Node:
             self._requests[action.request].set()
         elif isinstance(action, Note):
             self._tell(action)
+
+    async def _publish(self, action: Publish | PublishPresences | PublishEvidence) -> None:
+        gossip = self._gossip[action.market]
+        if isinstance(action, Publish):
+            await gossip.publish(action.encoded)
+        elif isinstance(action, PublishPresences):
+            await gossip.publish_message(Presences(presences=action.presences))
+        else:
+            await gossip.publish_message(Evidences(pieces=(action.encoded,)))
 
     def _tell(self, note: Note) -> None:
         if self._on_note is not None:
@@ -451,6 +484,7 @@ class Node:
             "network": asdict(self._parts.network.statistics()),
             "ticket_streams": asdict(self._streams.statistics()),
             "sync": asdict(self._sync.statistics()),
+            "peer_words": asdict(self._words.statistics()),
             "settler": self._settler.statistics(),
             "store": asdict(self._parts.store.statistics()),
         }

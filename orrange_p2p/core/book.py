@@ -202,8 +202,7 @@ class _OwnerReader:
 
     def _may_sign(self, record: OrderRecord) -> bool:
         session = record.order.session
-        feed = self._feeds.feed(session)
-        if feed is None or feed.is_dead:
+        if not self._feeds.may_match(session):
             return False
         known = self._ledger.session(session, at_block=self._block.number)
         if known is None or known.owner != record.order.owner or Scope.TICKET not in known.scope:

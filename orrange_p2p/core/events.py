@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from orrange_p2p.core.evidence import VerifiedEvidence
 from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.messages import Head, TicketItem, TicketMessage
+from orrange_p2p.core.peer_messages import DefaultPointer, Presence
 from orrange_p2p.core.types import (
     Address,
     Digest,
@@ -84,6 +86,31 @@ class BlockAdded:
     now_ms: int
     block: BlockFacts
     is_stored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresencesHeard:
+    """Presences came from a peer, each with its encoded form; their sessions signed them."""
+
+    now_ms: int
+    presences: tuple[tuple[Presence, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceHeard:
+    """Evidence came from a peer, or from this node's own store; it proves what it says, pointers only point."""
+
+    now_ms: int
+    pieces: tuple[VerifiedEvidence | DefaultPointer, ...]
+    is_stored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesChanged:
+    """This node can be reached at these binary multiaddrs, the best first."""
+
+    now_ms: int
+    addresses: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +231,9 @@ Event = (
     | TicketMessageReceived
     | SyncRoundEnded
     | PeerLost
+    | PresencesHeard
+    | EvidenceHeard
+    | AddressesChanged
     | DoubtRaised
 )
 
@@ -249,6 +279,29 @@ class PersistWindow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
     """Gossip an own entry."""
+
+    market: MarketId
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishPresences:
+    """Gossip Presences, the own one and others' not handed on yet."""
+
+    market: MarketId
+    presences: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistEvidence:
+    """Put a piece of evidence on disk."""
+
+    evidence: VerifiedEvidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishEvidence:
+    """Gossip a piece of evidence, once."""
 
     market: MarketId
     encoded: bytes
@@ -319,6 +372,9 @@ Action = (
     | PersistTrade
     | PersistWindow
     | Publish
+    | PublishPresences
+    | PersistEvidence
+    | PublishEvidence
     | SendTicketMessage
     | SyncWith
     | Settle

@@ -5,11 +5,12 @@ keeps contiguous runs, holds a few entries ahead of a gap, and notices forks.
 Spec: protocol/spec/02-feeds.md, 03-orders.md [ORD-1..5, HOLD-1..3].
 """
 
+from orrange_p2p.core.convictions import Convictions
 from orrange_p2p.core.feed import Feed, HoldRecord, OrderRecord, Outcome
 from orrange_p2p.core.feed_reader import FeedReader, read_hold
 from orrange_p2p.core.messages import Head
 from orrange_p2p.core.presets import MarketRules
-from orrange_p2p.core.types import ZERO_DIGEST, Address, Epoch, MarketId, OrderId, TicketDigest
+from orrange_p2p.core.types import ZERO_DIGEST, Address, Epoch, MarketId, OrderId, PeerId, TicketDigest
 from orrange_p2p.core.verify import VerifiedEntry, VerifiedTicket
 
 
@@ -24,6 +25,8 @@ class Feeds:
         self._owner_orders: dict[Address, dict[OrderId, OrderRecord]] = {}
         self._holds: dict[OrderId, list[HoldRecord]] = {}
         self._moved: dict[Address, None] = {}
+        self.convictions = Convictions(rules)
+        self._newly_convicted: dict[Address, None] = {}
 
     @property
     def market_id(self) -> MarketId:
@@ -41,6 +44,10 @@ class Feeds:
     def sessions(self) -> tuple[Address, ...]:
         """Sessions with a feed, ascending."""
         return tuple(sorted(self._feeds))
+
+    def sessions_of(self, peer: PeerId) -> tuple[Address, ...]:
+        """The sessions that a peer acts for, ascending."""
+        return tuple(sorted(session for session, feed in self._feeds.items() if feed.peer_id == peer))
 
     def heads(self) -> tuple[Head, ...]:
         """Heads for sync, sorted by session; a dead session's head names its lowest fork. Spec: [SYNC-1]."""
@@ -79,8 +86,41 @@ class Feeds:
         return tuple(self._holds.get(order_id, ()))
 
     def dead_sessions(self) -> tuple[Address, ...]:
-        """Forked sessions, ascending."""
-        return tuple(session for session, feed in sorted(self._feeds.items()) if feed.is_dead)
+        """Forked and convicted sessions, ascending. Spec: [FEED-6], [EVID-4]."""
+        forked = [session for session, feed in self._feeds.items() if feed.is_dead]
+        return tuple(sorted(dict.fromkeys([*forked, *self.convictions.sessions()])))
+
+    def may_match(self, session: Address) -> bool:
+        """Whether a session is neither forked nor convicted. Spec: [FEED-6], [EVID-4]."""
+        feed = self._feeds.get(session)
+        return feed is not None and not feed.is_dead and session not in self.convictions
+
+    def convict(self, session: Address) -> list[Address]:
+        """Evidence convicts a session; the owners whose orders it touches. Spec: [EVID-4]."""
+        if not self.convictions.convict(session):
+            return []
+        return self._owners_of(session)
+
+    def mark_forked(self, session: Address, seq: int) -> list[Address]:
+        """Evidence shows a fork, of whose entries none may be here; the owners that it touches. Spec: [EVID-1]."""
+        feed = self._feeds.get(session)
+        if feed is None:
+            feed = self._feeds[session] = Feed()
+            self._readers[session] = FeedReader(feed, session, self.rules)
+        if feed.forked_from <= seq:
+            return []
+        feed.forked_from = seq
+        return self._reread(session, feed)
+
+    def take_convicted(self) -> tuple[Address, ...]:
+        """Sessions that their own feeds have convicted since the last call, ascending."""
+        found, self._newly_convicted = self._newly_convicted, {}
+        return tuple(sorted(found))
+
+    def _owners_of(self, session: Address) -> list[Address]:
+        feed = self._feeds.get(session)
+        owners = [record.order.owner for record in feed.orders.values()] if feed is not None else []
+        return sorted(dict.fromkeys(owners))
 
     def add(self, entry: VerifiedEntry) -> tuple[Outcome, list[VerifiedEntry], list[Address]]:
         """Take in a sound entry.
@@ -124,6 +164,9 @@ class Feeds:
                 known = self._orders.get(order_id)
                 if known is not None:
                     touched.append(known.order.owner)
+        for session in self.convictions.note(holds):
+            self._newly_convicted[session] = None
+            touched.extend(self._owners_of(session))
         return sorted(dict.fromkeys(touched))
 
     def _reread(self, session: Address, feed: Feed) -> list[Address]:
@@ -139,6 +182,7 @@ class Feeds:
             self._orders.pop(record.order_id, None)
             self._owner_orders[record.order.owner].pop(record.order_id, None)
         feed.orders, feed.holds, feed.owner = {}, [], None
+        self.convictions.forget_feed(session)
         reader = self._readers[session] = FeedReader(feed, session, self.rules)
         orders, holds = reader.advance()
         holds += self._tickets_that_stand(session, feed)

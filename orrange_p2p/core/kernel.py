@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import (
     Action,
+    AddressesChanged,
     BlockAdded,
     CancelAllRequested,
     CancelRequested,
@@ -18,12 +19,14 @@ from orrange_p2p.core.events import (
     EntriesLoaded,
     EntriesReceived,
     Event,
+    EvidenceHeard,
     Identity,
     ModifyRequested,
     Note,
     OrderRequested,
     PeerLost,
     PersistBlock,
+    PresencesHeard,
     SyncRoundEnded,
     Ticked,
     TicketMessageReceived,
@@ -32,6 +35,8 @@ from orrange_p2p.core.events import (
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.messages import OfferFrame, Prepare, TicketFrame
+from orrange_p2p.core.peer_watch import PeerWatch
+from orrange_p2p.core.presence import PresenceBook
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.requests import Requests
 from orrange_p2p.core.tickets import Numbers
@@ -48,11 +53,13 @@ class Kernel:
         self.digests = Digests(domain)
         self.ledger = Ledger({rules.market_id: rules.market for rules in markets})
         self._numbers = Numbers()
+        self.presences = PresenceBook(dead_ms=max((rules.preset.dead_s * 1000 for rules in markets), default=0))
         self.markets: dict[MarketId, MarketKernel] = {
-            rules.market_id: MarketKernel(rules, self.digests, identity, self.ledger, self._numbers)
+            rules.market_id: MarketKernel(rules, self.digests, identity, self.ledger, self._numbers, self.presences)
             for rules in markets
         }
         self._requests = Requests(identity, self.digests, self.ledger, self._numbers, self.markets, self.why_not_sign)
+        self.watch = PeerWatch(self.digests, identity, self.ledger, self.markets, self.presences)
         self.doubt: str | None = None
         self.counters: Counter[str] = Counter()
 
@@ -78,6 +85,13 @@ class Kernel:
             return self._on_ticket_message(event)
         if isinstance(event, OrderRequested | ModifyRequested | CancelRequested | CancelAllRequested):
             return self._requests.answer(event)
+        if isinstance(event, PresencesHeard | EvidenceHeard | AddressesChanged):
+            return self.watch.take(event)
+        return self._dispatch_rare(event)
+
+    def _dispatch_rare(
+        self, event: SyncRoundEnded | EntriesLoaded | TicketsLoaded | PeerLost | DoubtRaised
+    ) -> list[Action]:
         if isinstance(event, SyncRoundEnded):
             return self._on_sync(event)
         if isinstance(event, EntriesLoaded | TicketsLoaded):
@@ -111,6 +125,7 @@ class Kernel:
         actions: list[Action] = []
         for market in self.markets.values():
             actions.extend(market.tick(now_ms, may_sign=may_sign))
+        actions.extend(self.watch.on_tick(now_ms, may_sign=may_sign))
         return actions
 
     def _add_block(self, event: BlockAdded) -> list[Action]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from orrange_p2p.core.conduct import Conduct
 from orrange_p2p.core.facts import (
     BlockFacts,
+    Defaulted,
     Fact,
     FundsChanged,
     SessionAuthorised,
@@ -207,6 +208,17 @@ class Ledger:
     def settled_trades(self) -> tuple[TradeSettled, ...]:
         """Every settled trade so far, in chain order."""
         return tuple(fact for _, fact in self._settled_tickets.values())
+
+    def has_default(self, owner: Address, ticket: TicketDigest, *, block_number: int, block_hash: Digest) -> bool:
+        """Whether that very block shows that an owner defaulted on a ticket. Spec: [EVID-3]."""
+        block = self.block(block_number)
+        if block is None or block.hash != block_hash:
+            return False
+        rows = self.conduct.offences(owner, at_block=block_number)
+        return any(
+            row.number == block_number and isinstance(row.offence, Defaulted) and row.offence.ticket == ticket
+            for row in rows
+        )
 
     def skip_reason(self, ticket: TicketDigest) -> int | None:
         """Why a batch last passed over a ticket, or None."""

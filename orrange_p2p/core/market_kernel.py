@@ -12,13 +12,16 @@ from orrange_p2p.core.events import (
     Identity,
     Note,
     PersistEntry,
+    PersistEvidence,
     PersistTrade,
     PersistWindow,
     Publish,
+    PublishEvidence,
     SyncRoundEnded,
     SyncWith,
     TicketsLoaded,
 )
+from orrange_p2p.core.evidence import EvidenceKind, VerifiedEvidence, prove_fork, prove_over_signing
 from orrange_p2p.core.feed import HoldRecord, Outcome
 from orrange_p2p.core.feed_reader import read_hold
 from orrange_p2p.core.feeds import Feeds
@@ -37,12 +40,13 @@ from orrange_p2p.core.messages import (
 )
 from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.own_lots import Claim
+from orrange_p2p.core.presence import PresenceBook
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.shown_heads import ShownHeads
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import Epoch, PeerId, TicketDigest
+from orrange_p2p.core.types import Address, Epoch, PeerId, TicketDigest
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
@@ -76,6 +80,7 @@ class MarketKernel:
         identity: Identity,
         ledger: Ledger,
         numbers: Numbers,
+        presences: PresenceBook,
     ) -> None:
         self.rules = rules
         self.feeds = Feeds(rules)
@@ -101,6 +106,8 @@ class MarketKernel:
         self._loaded = self._own_seen = 0
         self._could_sign = False
         self._gone: dict[PeerId, None] = {}
+        self._presences = presences
+        self.evidence: dict[tuple[Address, EvidenceKind], VerifiedEvidence] = {}
 
     @property
     def is_synced(self) -> bool:
@@ -178,17 +185,69 @@ class MarketKernel:
                 actions.extend(self._note_fork(entry))
             self.windows.keeper.touch(owners)
             for one in appended:
-                effective = self._effective_epoch(one, event.now_ms)
-                self._note_orders(one, effective)
-                actions.append(self._persist(one, effective))
-                actions.extend(self._note_tickets(one, event.now_ms))
-                if may_sign:
-                    actions.extend(self._note_offers(one, event.now_ms))
+                actions.extend(self._note_appended(one, event.now_ms, may_sign=may_sign))
             if outcome is Outcome.HELD:
                 gap = SyncWith(peer=event.source, market=self.rules.market_id)
+        actions.extend(self._write_down_convictions())
         if gap is not None:
             actions.append(gap)
         return actions, doubt
+
+    def _note_appended(self, entry: VerifiedEntry, now_ms: int, *, may_sign: bool) -> list[Action]:
+        """An entry of somebody's feed counts from now on; a young one is a sign of life. Spec: [PEER-3]."""
+        header = entry.entry.header
+        if header.epoch >= self.rules.epoch_at(now_ms - self.rules.preset.dead_s * 1000):
+            self._presences.note_alive(header.session, now_ms)
+        effective = self._effective_epoch(entry, now_ms)
+        self._note_orders(entry, effective)
+        actions: list[Action] = [self._persist(entry, effective), *self._note_tickets(entry, now_ms)]
+        if may_sign:
+            actions.extend(self._note_offers(entry, now_ms))
+        return actions
+
+    def take_evidence(self, piece: VerifiedEvidence) -> bool:
+        """Act on what a piece proves; whether it is new here. Spec: [EVID-1], [EVID-4], [EVID-5].
+
+        One piece of each kind is kept a session, but for a fork that lies lower than the one known.
+        """
+        key = (piece.session, piece.kind)
+        known = self.evidence.get(key)
+        if known is not None and known.forked_seq <= piece.forked_seq:
+            return False
+        self.evidence[key] = piece
+        if piece.kind is EvidenceKind.FORK:
+            owners = self.feeds.mark_forked(piece.session, piece.forked_seq)
+        else:
+            owners = self.feeds.convict(piece.session)
+        self.windows.keeper.touch(owners)
+        return True
+
+    def _write_down_convictions(self) -> list[Action]:
+        """Sessions that their own feeds have just convicted: prove it to everybody. Spec: [EVID-2]."""
+        actions: list[Action] = []
+        for session in self.feeds.take_convicted():
+            found = self.feeds.convictions.contradiction(session)
+            if found is None:
+                continue
+            orders = {
+                order_id: record.order
+                for hold in found
+                for order_id in (hold.ticket.maker_order, hold.ticket.taker_order)
+                if (record := self.feeds.order(order_id)) is not None
+            }
+            encoded = prove_over_signing(session, *found, orders)
+            actions.append(Note(name="over_signing_seen", details=(("session", session.hex()),)))
+            if encoded is not None:
+                actions.extend(self._tell_of(session, EvidenceKind.OVER_SIGNING, -1, encoded))
+        return actions
+
+    def _tell_of(self, session: Address, kind: EvidenceKind, forked_seq: int, encoded: bytes) -> list[Action]:
+        piece = VerifiedEvidence(
+            market=self.rules.market_id, session=session, kind=kind, forked_seq=forked_seq, encoded=encoded
+        )
+        if not self.take_evidence(piece):
+            return []
+        return [PersistEvidence(evidence=piece), PublishEvidence(market=piece.market, encoded=encoded)]
 
     def _note_fork(self, rival: VerifiedEntry) -> list[Action]:
         """Keep both halves of a fork, one of which may have been held only in memory; gossip a session's first fork.
@@ -203,6 +262,9 @@ class MarketKernel:
         actions: list[Action] = [self._persist(half, half.entry.header.epoch) for half in halves]
         if feed.forks_seen == 1:
             actions.extend(Publish(market=self.rules.market_id, encoded=half.encoded) for half in halves)
+        if len(halves) > 1:
+            proof = prove_fork(halves[0], halves[1])
+            actions.extend(self._tell_of(header.session, EvidenceKind.FORK, header.seq, proof))
         return actions
 
     def _has_room(self, entry: VerifiedEntry) -> bool:
@@ -299,7 +361,9 @@ class MarketKernel:
                 self.settling.add_leg(hold.digest, trade, now_ms=now_ms)
 
     def on_message(self, peer: PeerId, message: TicketMessage, now_ms: int, *, may_sign: bool) -> list[Action]:
-        """A frame of the ticket stream."""
+        """A frame of the ticket stream; whose it is lives. Spec: [PEER-3]."""
+        for session in self.feeds.sessions_of(peer):
+            self._presences.note_alive(session, now_ms)
         if isinstance(message, Prepare):
             return self.maker.on_prepare(peer, message, now_ms, may_sign=may_sign)
         if isinstance(message, View):
@@ -357,6 +421,8 @@ class MarketKernel:
                 self.maker.on_peer_back(event.peer, epoch)
         elif event.heads is None:
             self._count_failed_round(event.peer)
+        if self.is_synced and not was_synced:
+            self._presences.restart(event.now_ms)
         actions = self._tell_again(event.now_ms) if self.is_synced and not was_synced else []
         actions += self.taker.on_sync(event.peer, is_done=is_done, now_ms=event.now_ms)
         return actions + self.maker.on_sync(event.peer, is_done=is_done, may_sign=may_sign)

@@ -35,3 +35,12 @@ def parse_address(address: str) -> tuple[Multiaddr, PeerId]:
     if not is_peer_id(raw_id):
         raise ConfigError(f"expected an Ed25519 peer id (12D3Koo...) at the end of the address, was {address}")
     return parsed, PeerId(raw_id)
+
+
+def multiaddr_bytes(address: str) -> bytes:
+    """A multiaddr as bytes.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    return bytes(parse_address(address)[0].to_bytes())

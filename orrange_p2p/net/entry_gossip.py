@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.gossip_codec import decode_gossip, encode_gossip
 from orrange_p2p.core.hashing import keccak256
-from orrange_p2p.core.peer_messages import Entries
+from orrange_p2p.core.peer_messages import Entries, GossipMessage
 from orrange_p2p.core.types import Digest, MarketId, PeerId
 from orrange_p2p.core.verdicts import Accept, Ignore, Reject, Verdict
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import RemoteProtocolError
 from orrange_p2p.net.network import Network
+from orrange_p2p.net.peer_words import PeerWords
 
 MAX_SEEN = 200_000
 MAX_JUDGED = 1024
@@ -32,11 +33,23 @@ def market_topic(market: MarketId) -> str:
 class EntryGossip:
     """One market's topic."""
 
-    def __init__(self, network: Network, market: MarketId, digests: Digests, sink: EntrySink) -> None:
+    def __init__(
+        self, network: Network, market: MarketId, digests: Digests, sink: EntrySink, words: PeerWords | None = None
+    ) -> None:
+        """Prepare to follow a market's topic.
+
+        Args:
+            network: where the topic is.
+            market: whose entries to take.
+            digests: of the deployment.
+            sink: takes sound entries with the peer they came from.
+            words: judges what else is said on the topic; without it that is ignored.
+        """
         self._network = network
         self._market = market
         self._digests = digests
         self._sink = sink
+        self._words = words
         self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._judged: OrderedDict[bytes, tuple[VerifiedEntry, ...]] = OrderedDict()
         self.topic = market_topic(market)
@@ -47,7 +60,7 @@ class EntryGossip:
         try:
             message = decode_gossip(payload)
             if not isinstance(message, Entries):
-                return Ignore("NET-1")
+                return self._words.judge(message) if self._words is not None else Ignore("NET-1")
             for encoded in message.entries:
                 key = keccak256(encoded)
                 if key in self._seen or key in verified:
@@ -82,4 +95,8 @@ class EntryGossip:
     async def publish(self, encoded: bytes) -> None:
         """Gossip one own entry."""
         self._note_seen(keccak256(encoded))
-        await self._network.publish(self.topic, encode_gossip(Entries(entries=(encoded,))))
+        await self.publish_message(Entries(entries=(encoded,)))
+
+    async def publish_message(self, message: GossipMessage) -> None:
+        """Gossip a message on the market's topic."""
+        await self._network.publish(self.topic, encode_gossip(message))

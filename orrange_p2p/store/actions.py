@@ -1,19 +1,29 @@
 """Kernel actions to store records, and entries back from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orrange_p2p.core import cbor
 from orrange_p2p.core.cbor import Fields
 from orrange_p2p.core.codec import MAX_ENTRY_BYTES, decode_item, encode_item
 from orrange_p2p.core.digests import Digests
-from orrange_p2p.core.events import Action, PersistBlock, PersistEntry, PersistTrade, PersistWindow
+from orrange_p2p.core.events import (
+    Action,
+    PersistBlock,
+    PersistEntry,
+    PersistEvidence,
+    PersistTrade,
+    PersistWindow,
+)
+from orrange_p2p.core.evidence import VerifiedEvidence, verify_evidence
 from orrange_p2p.core.messages import OrderItem, TicketItem
+from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import Epoch, MarketId, SignedTrade
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import RemoteProtocolError, StoreError
 from orrange_p2p.store.interface import EntryRecord, Mark, Store, StoreBatch, TradeRecord
 
 WINDOW_MARK = b"window:"
+EVIDENCE_MARK = b"evidence:"
 
 
 def batch_of(actions: Sequence[Action]) -> StoreBatch | None:
@@ -22,7 +32,10 @@ def batch_of(actions: Sequence[Action]) -> StoreBatch | None:
         entries=tuple(entry_record(one) for one in actions if isinstance(one, PersistEntry)),
         blocks=tuple(one.block for one in actions if isinstance(one, PersistBlock)),
         trades=tuple(trade_record(one) for one in actions if isinstance(one, PersistTrade)),
-        marks=tuple(window_mark(one) for one in actions if isinstance(one, PersistWindow)),
+        marks=(
+            *(window_mark(one) for one in actions if isinstance(one, PersistWindow)),
+            *(evidence_mark(one) for one in actions if isinstance(one, PersistEvidence)),
+        ),
     )
     return batch if batch.entries or batch.blocks or batch.trades or batch.marks else None
 
@@ -51,6 +64,21 @@ def load_tickets(store: Store, market: MarketId) -> tuple[TicketItem, ...]:
         return tuple(_ticket_of(record) for record in store.trades() if record.market == market)
     except RemoteProtocolError as error:
         raise _foreign(error) from error
+
+
+def load_evidence(
+    store: Store, digests: Digests, markets: Mapping[MarketId, MarketRules]
+) -> tuple[VerifiedEvidence, ...]:
+    """All evidence of the markets from a store, judged again, by market and session.
+
+    Raises:
+        StoreError: a record is damaged.
+    """
+    try:
+        found = [verify_evidence(digests, markets, mark.value) for mark in store.marks(EVIDENCE_MARK)]
+    except RemoteProtocolError as error:
+        raise _foreign(error) from error
+    return tuple(piece for piece in found if isinstance(piece, VerifiedEvidence))
 
 
 def _ticket_of(record: TradeRecord) -> TicketItem:
@@ -105,3 +133,10 @@ def trade_record(action: PersistTrade) -> TradeRecord:
 def window_mark(action: PersistWindow) -> Mark:
     """The last window worked on, as the store keeps it."""
     return Mark(name=WINDOW_MARK + action.market, value=cbor.encode([action.epoch, action.block_number]))
+
+
+def evidence_mark(action: PersistEvidence) -> Mark:
+    """A piece of evidence as the store keeps it: one of each kind a session and market, the last one written."""
+    piece = action.evidence
+    name = EVIDENCE_MARK + piece.market + piece.session + bytes((piece.kind,))
+    return Mark(name=name, value=piece.encoded)

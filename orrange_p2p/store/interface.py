@@ -137,6 +137,9 @@ class Store(Protocol):
     def mark(self, name: bytes) -> bytes | None:
         """The value of a mark, or None if it was never set."""
 
+    def marks(self, prefix: bytes) -> Iterator[Mark]:
+        """The marks whose names begin with `prefix`, ascending by name."""
+
     def put_secret(self, name: str, value: bytes) -> None:
         """Keep a private key under `name`; on disk when this returns.
 

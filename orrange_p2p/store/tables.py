@@ -13,7 +13,7 @@ from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.types import MarketId
 from orrange_p2p.errors import InternalError, StoreError
 from orrange_p2p.store.damage import DamagedRecord, damaged
-from orrange_p2p.store.interface import EntryRecord, StoreBatch, StoreCounts, StoreStatistics, TradeRecord
+from orrange_p2p.store.interface import EntryRecord, Mark, StoreBatch, StoreCounts, StoreStatistics, TradeRecord
 from orrange_p2p.store.records import (
     DIGEST_BYTES,
     ENTRY_KEY_BYTES,
@@ -190,6 +190,13 @@ class RecordStore(ABC):
     def mark(self, name: bytes) -> bytes | None:
         """The value of a mark, or None if it was never set."""
         return self._body(Table.MARKS, name_key(name))
+
+    def marks(self, prefix: bytes) -> Iterator[Mark]:
+        """The marks whose names begin with `prefix`, ascending by name."""
+        for name, value in self._scan(Table.MARKS, name_key(prefix)):
+            if not name.startswith(prefix):
+                return
+            yield Mark(name=name, value=value)
 
     def put_secret(self, name: str, value: bytes) -> None:
         """Keep a private key under `name`; on disk when this returns. A name keeps one value for ever."""

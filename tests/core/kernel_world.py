@@ -19,13 +19,18 @@ from orrange_p2p.core.events import (
     EntriesLoaded,
     EntriesReceived,
     Event,
+    EvidenceHeard,
     Identity,
     ModifyRequested,
     Note,
     OrderRequested,
     PersistEntry,
+    PersistEvidence,
     PersistTrade,
+    PresencesHeard,
     Publish,
+    PublishEvidence,
+    PublishPresences,
     RefuseRequest,
     SendTicketMessage,
     Settle,
@@ -36,12 +41,14 @@ from orrange_p2p.core.events import (
     TicketMessageReceived,
     TicketsLoaded,
 )
+from orrange_p2p.core.evidence import VerifiedEvidence, verify_evidence
 from orrange_p2p.core.facts import BlockFacts, Fact, FundsChanged, SessionAuthorised, TradeSettled
 from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.messages import TicketItem
+from orrange_p2p.core.presence import verify_presence
 from orrange_p2p.core.presets import PRESETS, MarketRules
 from orrange_p2p.core.types import (
     Address,
@@ -95,6 +102,7 @@ class Peer:
         self.kernel = Kernel(DOMAIN, [RULES], self.identity)
         self.disk: list[PersistEntry] = []
         self.tickets: list[TicketItem] = []
+        self.evidence: list[VerifiedEvidence] = []
         self.accepted: dict[int, OrderId] = {}
         self.cancelled: dict[int, tuple[OrderId, ...]] = {}
         self.refused: dict[int, RefuseRequest] = {}
@@ -178,6 +186,17 @@ class World:
             what()
         self.now_ms = end
 
+    def chain(self) -> tuple[BlockFacts, ...]:
+        """The blocks so far."""
+        return tuple(self._blocks)
+
+    def mine(self, *facts: Fact) -> BlockFacts:
+        """A block of its own for these facts, shown to everybody at once."""
+        block = self._mine(facts, self.now_ms // 1000)
+        for peer in self.peers:
+            self.feed(peer, BlockAdded(now_ms=self.now_ms, block=block))
+        return block
+
     def _mine(self, facts: tuple[Fact, ...], time_s: int) -> BlockFacts:
         number = len(self._blocks)
         parent = self._blocks[-1].hash if self._blocks else Digest(bytes(32))
@@ -234,19 +253,44 @@ class World:
             )
         elif isinstance(action, Publish):
             self.gossip(peer, [verify_entry(DIGESTS, action.encoded)])
+        elif isinstance(action, PublishPresences | PublishEvidence | PersistEvidence):
+            self._carry_on(peer, action)
         elif isinstance(action, SendTicketMessage):
             self._send(peer, self.by_id[action.peer], action)
         elif isinstance(action, SyncWith):
             self._at(self._delay(), lambda: self.sync(peer, self.by_id[action.peer]))
         elif isinstance(action, Settle | SettleGroup):
             self._to_settle.update((leg.digest, leg) for leg in _legs_of(action))
-        elif isinstance(action, AcceptRequest):
-            peer.accepted[action.request] = action.order_ids[0] if action.order_ids else None
-            peer.cancelled[action.request] = action.order_ids
-        elif isinstance(action, RefuseRequest):
-            peer.refused[action.request] = action
+        elif isinstance(action, AcceptRequest | RefuseRequest):
+            self._answer(peer, action)
         elif isinstance(action, Note):
             peer.notes.append(action)
+
+    def _answer(self, peer: Peer, action: AcceptRequest | RefuseRequest) -> None:
+        """What the owner is told."""
+        if isinstance(action, AcceptRequest):
+            peer.accepted[action.request] = action.order_ids[0] if action.order_ids else None
+            peer.cancelled[action.request] = action.order_ids
+        else:
+            peer.refused[action.request] = action
+
+    def _carry_on(self, peer: Peer, action: PublishPresences | PublishEvidence | PersistEvidence) -> None:
+        """Presence and evidence on their way."""
+        if isinstance(action, PublishPresences):
+            heard = tuple((verify_presence(DIGESTS, encoded), encoded) for encoded in action.presences)
+            self._tell_all(peer, lambda: PresencesHeard(now_ms=self.now_ms, presences=heard))
+        elif isinstance(action, PublishEvidence):
+            piece = verify_evidence(DIGESTS, {RULES.market_id: RULES}, action.encoded)
+            if piece is not None:
+                self._tell_all(peer, lambda: EvidenceHeard(now_ms=self.now_ms, pieces=(piece,)))
+        else:
+            peer.evidence.append(action.evidence)
+
+    def _tell_all(self, source: Peer, make: Callable[[], Event]) -> None:
+        """Each other peer hears it after its own delay, or not at all."""
+        for other in self.peers:
+            if other is not source and self.random.random() >= self._drop and self.deliver(source, other, make()):
+                self._at(self._delay(), lambda other=other: self.feed(other, make()))
 
     def gossip(self, source: Peer, entries: Iterable[VerifiedEntry]) -> None:
         """Each other peer hears the entries after its own delay, or not at all."""
@@ -338,6 +382,7 @@ class World:
         )
         self.feed(peer, loaded)
         self.feed(peer, TicketsLoaded(now_ms=self.now_ms, market=RULES.market_id, tickets=tuple(peer.tickets)))
+        self.feed(peer, EvidenceHeard(now_ms=self.now_ms, pieces=tuple(peer.evidence), is_stored=True))
         for other in self.peers:
             if other is not peer:
                 self.sync(peer, other)
