@@ -1,0 +1,127 @@
+"""Presences and evidence between real networks: evidence travels on by itself, Presences by whoever hands them on.
+
+Spec: protocol/spec/08-peers.md [PEER-1, PEER-2, EVID-5].
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import trio
+
+from orrange_p2p.core.codec import encode_entry
+from orrange_p2p.core.evidence import VerifiedEvidence, prove_fork
+from orrange_p2p.core.peer_messages import Evidences, Presences
+from orrange_p2p.core.presence import make_presence
+from orrange_p2p.core.types import Address, Digest, Epoch, PeerId
+from orrange_p2p.core.verdicts import Accept, Ignore
+from orrange_p2p.core.verify import VerifiedEntry, verify_entry
+from orrange_p2p.errors import RemoteProtocolError
+from orrange_p2p.net.entry_gossip import EntryGossip
+from orrange_p2p.net.network import Network
+from orrange_p2p.net.peer_words import MAX_WAITING, HeardWords, PeerWords
+from tests.core.kernel_world import DIGESTS, RULES, Peer
+from tests.functional.test_sync_and_tickets import write_feed
+
+Start = Callable[..., Awaitable[Network]]
+MARKETS = {RULES.market_id: RULES}
+LIMIT_S = 20
+
+
+def fork() -> bytes:
+    """A proof against a session that said two things at one seq."""
+    peer = Peer("forker")
+    (entry,) = write_feed(peer, 1)
+    header = replace(entry.entry.header, epoch=Epoch(entry.entry.header.epoch + 1))
+    signature = peer.identity.sign(Digest(DIGESTS.entry(header)))
+    rival = verify_entry(DIGESTS, encode_entry(replace(entry.entry, header=header, signature=signature)))
+    return prove_fork(entry, rival)
+
+
+def presence(name: str, epoch: int = 7) -> bytes:
+    """A session says that it is alive."""
+    return make_presence(DIGESTS, Peer(name).identity, Epoch(epoch), {}, ())
+
+
+class Listener:
+    """One network's view of the topic."""
+
+    def __init__(self, network: Network) -> None:
+        self.words = PeerWords(DIGESTS, MARKETS)
+        self.gossip = EntryGossip(network, RULES.market_id, DIGESTS, self._no_entries, self.words)
+        self.heard: list[HeardWords] = []
+        self.news = trio.Condition()
+
+    async def _no_entries(self, entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
+        raise AssertionError(f"expected no entries, were {len(entries)}")
+
+    async def _hear(self, words: HeardWords) -> None:
+        self.heard.append(words)
+        async with self.news:
+            self.news.notify_all()
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.gossip.run)
+            nursery.start_soon(self.words.run, self._hear)
+
+    async def wait_heard(self, count: int) -> None:
+        async with self.news:
+            while len(self.heard) < count:
+                await self.news.wait()
+
+
+async def test_evidence_goes_from_peer_to_peer_and_presences_only_one_hop(start: Start) -> None:
+    networks = [await start() for _ in range(3)]
+    listeners = [Listener(network) for network in networks]
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            for listener in listeners:
+                nursery.start_soon(listener.run)
+            for left, right in pairwise(networks):
+                await left.connect(right.addresses()[0])
+            for network in networks:
+                await network.wait_topic_peers(listeners[0].gossip.topic, 1)
+            await listeners[0].gossip.publish_message(Presences(presences=(presence("a"),)))
+            await listeners[1].wait_heard(1)
+            await listeners[0].gossip.publish_message(Evidences(pieces=(fork(),)))
+            await listeners[2].wait_heard(1)
+            nursery.cancel_scope.cancel()
+    assert [len(words.presences) for words in listeners[1].heard] == [1, 0]
+    (far,) = listeners[2].heard
+    assert far.presences == ()
+    (piece,) = far.pieces
+    assert isinstance(piece, VerifiedEvidence)
+    assert piece.session == Address(Peer("forker").identity.session)
+
+
+def test_what_was_heard_before_is_not_handed_on_again() -> None:
+    words = PeerWords(DIGESTS, MARKETS)
+    assert words.judge(Evidences(pieces=(fork(),))) == Accept()
+    assert words.judge(Evidences(pieces=(fork(),))) == Ignore("EVID-3")
+    assert words.judge(Presences(presences=(presence("a"), presence("a")))) == Ignore("PEER-2")
+    assert words.judge(Presences(presences=(presence("a"),))) == Ignore("PEER-2")
+    assert words.statistics().heard == 2
+
+
+@pytest.mark.parametrize("at", [1, 20, 40, -1])
+def test_a_forged_piece_among_good_ones_is_the_senders_fault_and_hides_none_of_them(at: int) -> None:
+    words, good = PeerWords(DIGESTS, MARKETS), presence("a")
+    forged = bytearray(presence("b"))
+    forged[at] ^= 1
+    with pytest.raises(RemoteProtocolError):
+        words.judge(Presences(presences=(good, bytes(forged))))
+    words.judge(Presences(presences=(good,)))
+    assert words.statistics().heard == 1
+
+
+def test_evidence_of_a_market_that_is_not_followed_is_not_forwarded_and_not_punished() -> None:
+    assert PeerWords(DIGESTS, {}).judge(Evidences(pieces=(fork(),))) == Ignore("EVID-3")
+
+
+def test_what_nobody_takes_is_dropped_and_counted() -> None:
+    words = PeerWords(DIGESTS, MARKETS)
+    for epoch in range(MAX_WAITING + 5):
+        words.judge(Presences(presences=(presence("a", epoch),)))
+    assert (words.statistics().heard, words.statistics().dropped) == (MAX_WAITING, 5)
