@@ -135,17 +135,15 @@ def is_valid_delegation(digests: Digests, item: Delegation) -> bool:
     digest = digests.delegation(item.owner, item.session, item.peer_id, item.encryption_key)
     if recover_address(digest, item.session_signature) != item.session:
         return False
-    peer_key = _peer_key(item.peer_id)
-    if peer_key is None:
+    return is_peer_signature(digest, item.peer_signature, item.peer_id)
+
+
+def is_peer_signature(digest: bytes, signature: bytes, peer_id: PeerId) -> bool:
+    """Whether the Ed25519 key inside a peer id signed a digest, as libsodium judges it. Spec: [TYPE-5]."""
+    if not peer_id.startswith(_PEER_ID_PREFIX):
         return False
     try:
-        VerifyKey(peer_key).verify(digest, item.peer_signature)
+        VerifyKey(peer_id[len(_PEER_ID_PREFIX) :]).verify(digest, signature)
     except BadSignatureError:
         return False
     return True
-
-
-def _peer_key(peer_id: PeerId) -> bytes | None:
-    if not peer_id.startswith(_PEER_ID_PREFIX):
-        return None
-    return peer_id[len(_PEER_ID_PREFIX) :]

@@ -375,3 +375,18 @@ def read_ticket_frame(encoded: bytes) -> list[Any]:
 def read_sync_frame(encoded: bytes) -> list[Any]:
     """Decode one frame of the sync stream. Spec: [NET-2]."""
     return read_as(SYNC_FRAMES, encoded, bytes_max=SYNC_FRAME_BYTES_MAX)
+
+
+FRAME_BYTES_MAX = {"/orrange/ticket/1": TICKET_FRAME_BYTES_MAX, "/orrange/sync/1": SYNC_FRAME_BYTES_MAX}
+
+
+def topic_of(market: bytes) -> str:
+    """The gossip topic of a market. Spec: [NET-1]."""
+    return f"/orrange/1/{market.hex()}"
+
+
+def frame_of(protocol: str, message: bytes) -> bytes | None:
+    """A message as it goes over a stream, its length first; None if it is too long to be sent. Spec: [NET-2]."""
+    if len(message) > FRAME_BYTES_MAX[protocol]:
+        return None
+    return len(message).to_bytes(4, "big") + message

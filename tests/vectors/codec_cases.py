@@ -113,7 +113,12 @@ def refusal_of(read: Any, encoded: bytes) -> str | None:
 def cbor_cases() -> list[Case]:
     """Single items, good and bad. Spec: [CBOR-1..3]."""
     return [
-        {"name": name, "encoded": "0x" + encoded, "refused": refusal_of(decode, bytes.fromhex(encoded))}
+        {
+            "name": name,
+            "rules": ["CBOR-1", "CBOR-2", "CBOR-3"],
+            "encoded": "0x" + encoded,
+            "refused": refusal_of(decode, bytes.fromhex(encoded)),
+        }
         for name, encoded in CBOR_CASES.items()
     ]
 
@@ -310,7 +315,13 @@ def message_cases() -> list[Case]:
     """Messages, good and bad."""
     named = [*good_messages(), *((name, kind, encode(message)) for name, kind, message in bad_messages())]
     return [
-        {"name": name, "message": kind, "encoded": "0x" + encoded.hex(), "refused": refusal_of(READERS[kind], encoded)}
+        {
+            "name": name,
+            "rules": ["CBOR-4", "CBOR-5"],
+            "message": kind,
+            "encoded": "0x" + encoded.hex(),
+            "refused": refusal_of(READERS[kind], encoded),
+        }
         for name, kind, encoded in named
     ]
 
@@ -342,6 +353,7 @@ def signature_cases() -> list[Case]:
     return [
         {
             "name": name,
+            "rules": ["SIGN-3"],
             "digest": "0x" + signed.hex(),
             "signature": "0x" + signature.hex(),
             "signer": "0x" + signer.hex() if (signer := recover(signed, signature)) is not None else None,

@@ -220,6 +220,7 @@ def compute_case(primary_type: str, name: str, domain: dict[str, str], message: 
     )
     return {
         "name": name,
+        "rules": ["SIGN-1", "SIGN-2"],
         "domain": full_domain,
         "message": {field["name"]: message[field["name"]] for field in fields},
         "struct_hash": "0x" + signable.body.hex(),
