@@ -1,7 +1,8 @@
 """What attackers do on the street, each as a function that sets it up and answers what they do every round.
 
 Attackers run honest kernels whose words are held back, or sign entries behind a kernel's back.
-Spec: protocol/spec/03-orders.md [FUND-5], [HOLD-7]; 04-matching.md [MATCH-1], [MATCH-11]; 05-tickets.md [TICK-6], [TICK-7], [TICK-11].
+Spec: protocol/spec/03-orders.md [FUND-5], [HOLD-7]; 04-matching.md [MATCH-1], [MATCH-11];
+05-tickets.md [TICK-6], [TICK-7], [TICK-11].
 """
 
 from collections.abc import Callable
