@@ -110,6 +110,7 @@ class Feeds:
         if feed.forked_from <= seq:
             return []
         feed.forked_from = seq
+        self._moved[session] = None
         return self._reread(session, feed)
 
     def take_convicted(self) -> tuple[Address, ...]:
