@@ -49,6 +49,7 @@ from orrange_p2p.core.events import (
     TicketMessageReceived,
     TicketsLoaded,
 )
+from orrange_p2p.core.evidence import VerifiedEvidence
 from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head, TicketMessage
@@ -123,6 +124,8 @@ class Node:
             tuple(self._gossip),
             on_entries=self._on_entries,
             on_round=self._on_round,
+            on_evidence=self._on_proofs,
+            rules=self._rules,
         )
         self._settler = Settler(parts.lane, parts.deployment.settlement)
         self._follower: Follower | None = None
@@ -198,6 +201,10 @@ class Node:
 
     async def _on_round(self, peer: PeerId, market: MarketId, heads: tuple[Head, ...] | None) -> None:
         await self._post(SyncRoundEnded(now_ms=self._parts.clock_ms(), peer=peer, market=market, heads=heads))
+
+    async def _on_proofs(self, pieces: tuple[VerifiedEvidence, ...]) -> None:
+        if pieces:
+            await self._post(EvidenceHeard(now_ms=self._parts.clock_ms(), pieces=pieces))
 
     async def _on_words(self, words: HeardWords) -> None:
         now_ms = self._parts.clock_ms()

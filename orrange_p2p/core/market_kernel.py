@@ -12,16 +12,14 @@ from orrange_p2p.core.events import (
     Identity,
     Note,
     PersistEntry,
-    PersistEvidence,
     PersistTrade,
     PersistWindow,
     Publish,
-    PublishEvidence,
     SyncRoundEnded,
     SyncWith,
     TicketsLoaded,
 )
-from orrange_p2p.core.evidence import EvidenceKind, VerifiedEvidence, prove_fork, prove_over_signing
+from orrange_p2p.core.evidence_log import EvidenceLog
 from orrange_p2p.core.feed import HoldRecord, Outcome
 from orrange_p2p.core.feed_reader import read_hold
 from orrange_p2p.core.feeds import Feeds
@@ -46,7 +44,7 @@ from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.shown_heads import ShownHeads
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import Address, Epoch, PeerId, TicketDigest
+from orrange_p2p.core.types import Epoch, PeerId, TicketDigest
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
@@ -107,7 +105,7 @@ class MarketKernel:
         self._could_sign = False
         self._gone: dict[PeerId, None] = {}
         self._presences = presences
-        self.evidence: dict[tuple[Address, EvidenceKind], VerifiedEvidence] = {}
+        self.evidence = EvidenceLog(self.feeds, self.windows.keeper)
 
     @property
     def is_synced(self) -> bool:
@@ -188,7 +186,7 @@ class MarketKernel:
                 actions.extend(self._note_appended(one, event.now_ms, may_sign=may_sign))
             if outcome is Outcome.HELD:
                 gap = SyncWith(peer=event.source, market=self.rules.market_id)
-        actions.extend(self._write_down_convictions())
+        actions.extend(self.evidence.write_down_convictions())
         if gap is not None:
             actions.append(gap)
         return actions, doubt
@@ -205,50 +203,6 @@ class MarketKernel:
             actions.extend(self._note_offers(entry, now_ms))
         return actions
 
-    def take_evidence(self, piece: VerifiedEvidence) -> bool:
-        """Act on what a piece proves; whether it is new here. Spec: [EVID-1], [EVID-4], [EVID-5].
-
-        One piece of each kind is kept a session, but for a fork that lies lower than the one known.
-        """
-        key = (piece.session, piece.kind)
-        known = self.evidence.get(key)
-        if known is not None and known.forked_seq <= piece.forked_seq:
-            return False
-        self.evidence[key] = piece
-        if piece.kind is EvidenceKind.FORK:
-            owners = self.feeds.mark_forked(piece.session, piece.forked_seq)
-        else:
-            owners = self.feeds.convict(piece.session)
-        self.windows.keeper.touch(owners)
-        return True
-
-    def _write_down_convictions(self) -> list[Action]:
-        """Sessions that their own feeds have just convicted: prove it to everybody. Spec: [EVID-2]."""
-        actions: list[Action] = []
-        for session in self.feeds.take_convicted():
-            found = self.feeds.convictions.contradiction(session)
-            if found is None:
-                continue
-            orders = {
-                order_id: record.order
-                for hold in found
-                for order_id in (hold.ticket.maker_order, hold.ticket.taker_order)
-                if (record := self.feeds.order(order_id)) is not None
-            }
-            encoded = prove_over_signing(session, *found, orders)
-            actions.append(Note(name="over_signing_seen", details=(("session", session.hex()),)))
-            if encoded is not None:
-                actions.extend(self._tell_of(session, EvidenceKind.OVER_SIGNING, -1, encoded))
-        return actions
-
-    def _tell_of(self, session: Address, kind: EvidenceKind, forked_seq: int, encoded: bytes) -> list[Action]:
-        piece = VerifiedEvidence(
-            market=self.rules.market_id, session=session, kind=kind, forked_seq=forked_seq, encoded=encoded
-        )
-        if not self.take_evidence(piece):
-            return []
-        return [PersistEvidence(evidence=piece), PublishEvidence(market=piece.market, encoded=encoded)]
-
     def _note_fork(self, rival: VerifiedEntry) -> list[Action]:
         """Keep both halves of a fork, one of which may have been held only in memory; gossip a session's first fork.
 
@@ -263,8 +217,7 @@ class MarketKernel:
         if feed.forks_seen == 1:
             actions.extend(Publish(market=self.rules.market_id, encoded=half.encoded) for half in halves)
         if len(halves) > 1:
-            proof = prove_fork(halves[0], halves[1])
-            actions.extend(self._tell_of(header.session, EvidenceKind.FORK, header.seq, proof))
+            actions.extend(self.evidence.tell_of_fork(halves[0], halves[1]))
         return actions
 
     def _has_room(self, entry: VerifiedEntry) -> bool:
@@ -509,6 +462,8 @@ class MarketKernel:
         return actions
 
     def _open_window(self, epoch: Epoch, block: BlockRef, now_ms: int, *, may_sign: bool) -> list[Action]:
+        others = (session for session in self.feeds.sessions() if session != self.desk.identity.session)
+        self.windows.set_absent(self._presences.absent(others, now_ms))
         window = self.windows.open(epoch, block)
         actions: list[Action] = [
             PersistWindow(market=self.rules.market_id, epoch=epoch, block_number=block.number),

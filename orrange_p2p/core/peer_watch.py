@@ -104,7 +104,7 @@ class PeerWatch:
             market = self._markets.get(piece.market)
             if market is None:
                 continue
-            if not market.take_evidence(piece):
+            if not market.evidence.take(piece):
                 actions.append(Note(name="evidence_known"))
                 continue
             actions.append(_note_of(piece))

@@ -59,3 +59,8 @@ class DurableFeeds:
         if session == self.own:
             to_seq = min(to_seq, self._own.get(market, 0))
         return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
+
+    def proofs(self, market: MarketId, session: Address) -> Sequence[bytes]:
+        """What convicts sessions above one, a page of it. Spec: [SYNC-18]."""
+        state = self._kernel.markets.get(market)
+        return state.evidence.pieces_after(session) if state is not None else ()

@@ -6,7 +6,7 @@ Spec: protocol/spec/06-sync.md.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -27,12 +27,14 @@ from orrange_p2p.core.messages import (
     Run,
     SyncMessage,
 )
+from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.reconcile import Asker, Comparison, answer_compare
 from orrange_p2p.core.types import Address, MarketId, PeerId
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import NetworkError, RemoteProtocolError
 from orrange_p2p.net.framing import FramedStream
 from orrange_p2p.net.network import Network
+from orrange_p2p.net.proofs import EvidenceSink, fetch_proofs
 
 PROTOCOL = "/orrange/sync/1"
 ANSWER_TIMEOUT_S = 5.0
@@ -41,8 +43,9 @@ FREE_REQUESTS = 100
 FREE_PERIOD_S = 10.0
 PARTS_A_REQUEST = 64
 MAX_EMPTY_RUNS = 16
+PROOFS_PERIOD_S = 60.0
 
-Answer = TypeVar("Answer", Differences, Run, Hello)
+Answer = TypeVar("Answer", Differences, Run, Hello, Proofs)
 
 
 class FeedView(Protocol):
@@ -57,6 +60,9 @@ class FeedView(Protocol):
 
     def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
         """Encoded entries `[from_seq, to_seq)` as far as they are held, in sequence."""
+
+    def proofs(self, market: MarketId, session: Address) -> Sequence[bytes]:
+        """What convicts sessions above `session`, by session ascending, at most a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +123,23 @@ class SyncService:
         *,
         on_entries: EntrySink,
         on_round: RoundSink,
+        on_evidence: EvidenceSink | None = None,
+        rules: Mapping[MarketId, MarketRules] | None = None,
         period_s: float = 2.0,
     ) -> None:
+        """Serve a node's feeds, and keep in sync with its peers.
+
+        Args:
+            network: where the peers are.
+            view: what the node holds.
+            digests: of the deployment.
+            markets: which ones to follow.
+            on_entries: takes what was fetched.
+            on_round: hears how each round ended.
+            on_evidence: takes what convicts; without it nothing is asked for.
+            rules: of the markets, to judge evidence by.
+            period_s: between two rounds with a peer.
+        """
         self._network = network
         self._view = view
         self._digests = digests
@@ -126,6 +147,9 @@ class SyncService:
         self._hello = Hello(chain_id=domain.chain_id, settlement=domain.settlement, markets=tuple(sorted(markets)))
         self._on_entries = on_entries
         self._on_round = on_round
+        self._on_evidence = on_evidence
+        self._rules = dict(rules or {})
+        self._proofs_s: dict[tuple[PeerId, MarketId], float] = {}
         self._period_s = period_s
         self._clients: dict[PeerId, _Client] = {}
         self._locks: dict[PeerId, trio.Lock] = {}
@@ -194,6 +218,8 @@ class SyncService:
 
     async def _forget(self, peer: PeerId) -> None:
         client = self._clients.pop(peer, None)
+        for market in self._hello.markets:
+            self._proofs_s.pop((peer, market), None)
         if client is not None:
             with suppress(NetworkError):
                 await client.stream.close()
@@ -218,8 +244,12 @@ class SyncService:
     async def _fetch_missing(self, peer: PeerId, market: MarketId) -> tuple[Head, ...]:
         """Compare heads and fetch; answers the heads for `SyncRoundEnded`. Spec: [SYNC-2, SYNC-17, SYNC-20]."""
         client = await self._client(peer)
+        await self._ask_for_proofs(client, peer, market, is_due=False)
         tree = self._view.tree(market)
         found = await self._compare(client, market, tree)
+        known = {head.session for head in found.theirs if head.is_dead and _is_dead(tree.get(head.session))}
+        if any(head.is_dead and head.session not in known for head in found.theirs):
+            await self._ask_for_proofs(client, peer, market, is_due=True)
         empty = 0
         for head in found.theirs:
             empty += not await self._fetch_head(client, peer, market, head, tree.get(head.session))
@@ -230,6 +260,15 @@ class SyncService:
         own = tree.get(self._view.own)
         is_shared = own is not None and own not in found.ours
         return (*found.theirs, own) if own is not None and is_shared else found.theirs
+
+    async def _ask_for_proofs(self, client: _Client, peer: PeerId, market: MarketId, *, is_due: bool) -> None:
+        """On connect, every minute, and when a fork is shown that is not known here. Spec: [SYNC-18]."""
+        if self._on_evidence is None:
+            return
+        last_s = self._proofs_s.get((peer, market))
+        if is_due or last_s is None or trio.current_time() - last_s >= PROOFS_PERIOD_S:
+            await fetch_proofs(client, self._digests, self._rules, market, self._on_evidence)
+            self._proofs_s[(peer, market)] = trio.current_time()
 
     async def _compare(self, client: _Client, market: MarketId, tree: HeadTree) -> Comparison:
         """Spec: [SYNC-10..17]."""
@@ -311,7 +350,8 @@ class SyncService:
         if isinstance(message, Compare):
             return answer_compare(self._view.tree(message.market), message)
         if isinstance(message, GetProofs):
-            return Proofs(request=message.request, proofs=())
+            proofs = self._view.proofs(message.market, message.session)
+            return Proofs(request=message.request, proofs=tuple(proofs))
         if isinstance(message, GetRun):
             held = self._view.run(message.market, message.session, message.from_seq, message.to_seq)
             page: list[bytes] = []
@@ -323,6 +363,10 @@ class SyncService:
                 page.append(encoded)
             return Run(request=message.request, has_more=len(page) < len(held), entries=tuple(page))
         raise RemoteProtocolError("SYNC-2", f"expected Compare, GetRun or GetProofs, was {type(message).__name__}")
+
+
+def _is_dead(head: Head | None) -> bool:
+    return head is not None and head.is_dead
 
 
 def _work_of(message: SyncMessage) -> int:

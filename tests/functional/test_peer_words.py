@@ -12,6 +12,7 @@ import trio
 
 from orrange_p2p.core.codec import encode_entry
 from orrange_p2p.core.evidence import VerifiedEvidence, prove_fork
+from orrange_p2p.core.frames import MAX_PROOFS
 from orrange_p2p.core.peer_messages import Evidences, Presences
 from orrange_p2p.core.presence import make_presence
 from orrange_p2p.core.types import Address, Digest, Epoch, PeerId
@@ -21,8 +22,9 @@ from orrange_p2p.errors import RemoteProtocolError
 from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.network import Network
 from orrange_p2p.net.peer_words import MAX_WAITING, HeardWords, PeerWords
+from orrange_p2p.net.sync import SyncService
 from tests.core.kernel_world import DIGESTS, RULES, Peer
-from tests.functional.test_sync_and_tickets import write_feed
+from tests.functional.test_sync_and_tickets import Side, write_feed
 
 Start = Callable[..., Awaitable[Network]]
 MARKETS = {RULES.market_id: RULES}
@@ -125,3 +127,76 @@ def test_what_nobody_takes_is_dropped_and_counted() -> None:
     for epoch in range(MAX_WAITING + 5):
         words.judge(Presences(presences=(presence("a", epoch),)))
     assert (words.statistics().heard, words.statistics().dropped) == (MAX_WAITING, 5)
+
+
+class Holder(Side):
+    """A node that holds evidence, or wants it."""
+
+    def __init__(self, network: Network, held: dict[Address, list[bytes]] | None = None) -> None:
+        super().__init__(network)
+        self.held = held or {}
+        self.got: list[VerifiedEvidence] = []
+        self.sync = SyncService(
+            network,
+            self,
+            DIGESTS,
+            [RULES.market_id],
+            on_entries=self._on_entries,
+            on_round=self._on_round,
+            on_evidence=self._on_evidence,
+            rules=MARKETS,
+        )
+
+    def proofs(self, market: object, session: Address) -> list[bytes]:
+        above = [one for one in sorted(self.held) if one > session][:MAX_PROOFS]
+        return [piece for one in above for piece in self.held[one]]
+
+    async def _on_evidence(self, pieces: tuple[VerifiedEvidence, ...]) -> None:
+        self.got.extend(pieces)
+
+
+def forks_of(count: int) -> dict[Address, list[bytes]]:
+    """Proofs against so many sessions."""
+    found: dict[Address, list[bytes]] = {}
+    for number in range(count):
+        peer = Peer(f"forker {number}")
+        (entry,) = write_feed(peer, 1)
+        header = replace(entry.entry.header, epoch=Epoch(entry.entry.header.epoch + 1))
+        signature = peer.identity.sign(Digest(DIGESTS.entry(header)))
+        rival = verify_entry(DIGESTS, encode_entry(replace(entry.entry, header=header, signature=signature)))
+        found[peer.identity.session] = [prove_fork(entry, rival)]
+    return found
+
+
+async def test_evidence_is_fetched_page_by_page_on_connect(start: Start) -> None:
+    """Spec: [SYNC-18]."""
+    held = forks_of(MAX_PROOFS + 3)
+    one, other = Holder(await start()), Holder(await start(), held)
+    with trio.fail_after(LIMIT_S):
+        await one.network.connect(other.network.addresses()[0])
+        await one.sync.round(other.network.peer_id, RULES.market_id)
+        await one.sync.round(other.network.peer_id, RULES.market_id)
+    assert [piece.session for piece in one.got] == sorted(held)
+    assert None not in one.rounds
+
+
+@pytest.mark.parametrize("kind", ["downwards", "proves nothing"])
+async def test_a_partner_whose_evidence_is_worthless_fails_the_round_and_honest_ones_go_on(
+    start: Start, kind: str
+) -> None:
+    """Spec: [SYNC-18], [EVID-5]."""
+    held = forks_of(2)
+    low, high = sorted(held)
+    bad = {
+        "downwards": {low: held[high] + held[low]},
+        "proves nothing": {low: [held[low][0][:-1] + bytes([held[low][0][-1] ^ 1])]},
+    }[kind]
+    one, liar, honest = Holder(await start()), Holder(await start(), bad), Holder(await start(), held)
+    with trio.fail_after(LIMIT_S):
+        for side in (liar, honest):
+            await one.network.connect(side.network.addresses()[0])
+        await one.sync.round(liar.network.peer_id, RULES.market_id)
+        assert one.rounds == [None]
+        await one.sync.round(honest.network.peer_id, RULES.market_id)
+    assert one.rounds[1] is not None
+    assert [piece.session for piece in one.got] == sorted(held)
