@@ -95,13 +95,17 @@ class Outbox:
             Waiting(items=items, encoded=encoded, latest=latest, follow_ups=follow_ups, if_dropped=if_dropped)
         )
 
+    def quarter(self, now_ms: int) -> int:
+        """The quarter of an epoch that an instant lies in, counted from genesis. Spec: [FEED-11]."""
+        return (now_ms - self._rules.genesis_ms) * MAX_ENTRIES_PER_EPOCH // self._rules.preset.epoch_ms
+
     def flush(self, feed: Feed | None, now_ms: int) -> Flushed | None:
         """Sign the next entry if something waits and this quarter of the epoch has none yet."""
         if not self._waiting:
             return None
         rules = self._rules
         epoch = rules.epoch_at(now_ms)
-        quarter = (now_ms - rules.genesis_ms) * MAX_ENTRIES_PER_EPOCH // rules.preset.epoch_ms
+        quarter = self.quarter(now_ms)
         entries = feed.entries if feed is not None else []
         if quarter <= self._last_quarter or not _has_room(entries, epoch):
             return None

@@ -32,6 +32,12 @@ class Window:
     pieces: tuple[Piece, ...]
 
 
+def merge_effective(claimed: Epoch, ours: Epoch, theirs: Epoch) -> Epoch | None:
+    """The effective epoch that two nodes agree on: the later one, unless one side alone is too late. Spec: [TICK-4]."""
+    limit = claimed + MAX_LATE_GAP
+    return None if (ours <= limit) != (theirs <= limit) else max(ours, theirs)
+
+
 class Windows:
     """Opens windows of one market as time and chain allow."""
 
@@ -167,11 +173,10 @@ class Windows:
             if record is None:
                 continue
             ours = merged.get(order_id, record.claimed)
-            limit = record.claimed + MAX_LATE_GAP
-            is_contested = (ours <= limit) != (effective <= limit)
-            if is_contested:
+            agreed = merge_effective(record.claimed, ours, effective)
+            if agreed is None:
                 contested.append(order_id)  # stays in, so that it is seen to cross
-            merged[order_id] = min(ours, effective) if is_contested else max(ours, effective)
+            merged[order_id] = Epoch(min(ours, effective)) if agreed is None else agreed
         book = compute_book(self._feeds, self._ledger, epoch, block)
         missing = frozenset(self.absent) & frozenset(absent)
         present = tuple(order for order in book.orders if order.order.session not in missing)

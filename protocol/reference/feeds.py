@@ -181,7 +181,12 @@ def receive(held: Sequence[Entry], entry: Entry) -> list[Entry]:
 
 def is_too_early(entry: Entry, clock_epoch: int) -> bool:
     """Say whether an entry claims an epoch that a clock is not near yet; it is not kept then. Spec: [FEED-10]."""
-    return entry.epoch > clock_epoch + EPOCHS_AHEAD_MAX
+    return is_too_early_for(entry.epoch, clock_epoch)
+
+
+def is_too_early_for(claimed_epoch: int, clock_epoch: int) -> bool:
+    """Say whether an epoch is more than two ahead of a clock. Spec: [FEED-10]."""
+    return claimed_epoch > clock_epoch + EPOCHS_AHEAD_MAX
 
 
 def encode_entry(entry: Entry, signature: bytes) -> bytes:

@@ -64,7 +64,7 @@ def root_cases() -> Iterator[Case]:
         ranges += [(head.number, head.number + 1) for head in shown[:3]]
         yield {
             "name": name,
-            "rules": ["SYNC-8", "SYNC-9", "SYNC-10", "SYNC-11"],
+            "rules": ["SYNC-1", "SYNC-8", "SYNC-9", "SYNC-10", "SYNC-11"],
             "salt": plain(SALT),
             "heads": [plain(head) for head in shown],
             "elements": [plain(reconcile.element(head)) for head in shown],
@@ -170,7 +170,7 @@ def answer_case(name: str, mine: list[Head], asked: list[Any], said: list[Any], 
         read_sync_frame(frame)
     case: Case = {
         "name": name,
-        "rules": ["SYNC-12", "SYNC-13", "SYNC-15"],
+        "rules": ["SYNC-12", "SYNC-13", "SYNC-15", "SYNC-16"],
         "mine": [plain(head) for head in by_session(mine)],
         "asked": plain(frames[0]),
         "answer": plain(frames[1]),
