@@ -57,7 +57,11 @@ def test_the_committed_files_are_what_the_reference_says_today() -> None:
 
 
 def test_every_function_that_a_case_names_is_one_of_the_reference_or_of_its_cases() -> None:
-    names = {case.values[0]["function"] for file in ("entries", "views", "promises", "nudges", "sync") for case in cases_of(f"conduct/{file}")}
+    names = {
+        case.values[0]["function"]
+        for file in ("entries", "views", "promises", "nudges", "sync")
+        for case in cases_of(f"conduct/{file}")
+    }
     assert all(hasattr(conduct, name) or hasattr(conduct_cases, name) for name in names)
     assert len(names) > 20
 
@@ -75,7 +79,9 @@ def test_the_silent_are_passed_over_for_as_long(case: Case) -> None:
             "back": lambda epoch: suspicion.soften(SESSION, epoch),
         }[happening](Epoch(int(epoch)))
     last = int(case["happenings"][-1][1])
-    found = [str(epoch) for epoch in range(0, 220, 3) if suspicion.is_suspected(SESSION, Epoch(epoch)) and epoch >= last]
+    found = [
+        str(epoch) for epoch in range(0, 220, 3) if suspicion.is_suspected(SESSION, Epoch(epoch)) and epoch >= last
+    ]
     assert found == case["passed_over_in_every_third_epoch_from_then"]
 
 
@@ -99,7 +105,8 @@ def test_a_promise_ends_when_it_should(case: Case) -> None:
 def test_tickets_are_submitted_when_they_should(case: Case) -> None:
     said = given(case)
     life_s = PRESETS[said["preset"]].ticket_life_s
-    settling = Settling(World(2).peers[0].kernel.ledger, life_s)
+    kernel = World(2).peers[0].kernel
+    settling = Settling(kernel.ledger, kernel.digests, life_s)
     own_s = 0 if said["is_maker"] is not said["is_leg"] else None
     waits = {False: settling._single_after_ms, True: settling._group_after_ms}[said["is_leg"]] // 1000
     assert str(waits if own_s is None else own_s) == case["says"]
@@ -172,7 +179,9 @@ def ticket_from(said: Case) -> Ticket:
 @pytest.mark.parametrize("case", cases_of("tickets/tickets"))
 def test_a_piece_stands_for_one_ticket(case: Case) -> None:
     piece = Piece(**{name: value_of(said) for name, said in case["piece"].items()})
-    rules = MarketRules(market=RULES.market, market_id=RULES.market_id, preset=RULES.preset, genesis_ms=RULES.genesis_ms)
+    rules = MarketRules(
+        market=RULES.market, market_id=RULES.market_id, preset=RULES.preset, genesis_ms=RULES.genesis_ms
+    )
     maker, taker = order_of(case["maker"]), order_of(case["taker"])
     built = build_ticket(piece, Epoch(int(case["epoch"])), int(case["ticket_nonce"]), rules, maker=maker, taker=taker)
     assert built == ticket_from(case["ticket"])
@@ -199,5 +208,3 @@ def test_lots_and_numbers_are_signed_away_once(case: Case) -> None:
         may_sign = is_free and lots.claim_nonce(Address(value_of(taker)), ticket.ticket_nonce, digest)
         lots.lock(order, own, ticket, digest, Claim.SIGNED)
     assert may_sign is not case["contradicts"]
-
-
