@@ -13,6 +13,7 @@ import { checkTyped } from "./checks/eip712.js";
 import { checkMatching } from "./checks/matching.js";
 import { checkAbsence, checkEvidence, checkNewest, checkPresence } from "./checks/peers.js";
 import { checkDecay, checkScores } from "./checks/reputation.js";
+import * as tickets from "./checks/tickets.js";
 import * as types from "./checks/types.js";
 import { checkAnswer, checkRoots } from "./checks/sync.js";
 import { checkBook, checkFeeds, WORLD } from "./checks/worlds.js";
@@ -40,6 +41,11 @@ const KNOWN = [
   [/^reputation\/(scores|thrown)\.json$/, [], checkScores],
   [/^sync\/roots\.json$/, [], checkRoots],
   [/^sync\/answers\.json$/, [], checkAnswer],
+  [/^tickets\/tickets\.json$/, WORLD, tickets.checkTicket],
+  [/^tickets\/groups\.json$/, WORLD, tickets.checkGroup],
+  [/^tickets\/contradictions\.json$/, WORLD, tickets.checkContradiction],
+  [/^conduct\/patience\.json$/, [], tickets.checkPatience],
+  [/^conduct\/[a-z_]+\.json$/, [], tickets.checkConduct],
   [/^types\/amounts\.json$/, [], types.checkAmounts],
   [/^types\/times\.json$/, [], types.checkTimes],
   [/^types\/constants\.json$/, [], types.checkConstants],
@@ -48,7 +54,7 @@ const KNOWN = [
   [/^types\/topics\.json$/, [], types.checkTopic],
   [/^types\/frames\.json$/, [], types.checkFrame],
 ];
-const FOLDERS = ["book", "codec", "eip712", "feeds", "matching", "reputation", "sync"];
+const FOLDERS = ["book", "codec", "eip712", "feeds", "matching", "peers", "reputation", "sync", "tickets", "types"];
 
 function vectorFiles(root) {
   const found = readdirSync(root, { recursive: true, withFileTypes: true });
@@ -61,13 +67,15 @@ function vectorFiles(root) {
 
 function readCommon(protocol) {
   const typed = JSON.parse(readFileSync(join(protocol, "eip712.json"), "utf8"));
+  const asText = (_, value) => (typeof value === "number" ? String(value) : value);
+  const presets = revive(JSON.parse(readFileSync(join(protocol, "presets.json"), "utf8"), asText));
   const chapters = readdirSync(join(protocol, "spec")).map((name) =>
     readFileSync(join(protocol, "spec", name), "utf8"),
   );
   const rules = new Set(
     chapters.flatMap((text) => [...text.matchAll(/^- \[([A-Z]+-\d+)\]/gm)].map(([, rule]) => rule)),
   );
-  return { schema: new Schema(readFileSync(join(protocol, "orrange.cddl"), "utf8")), typed, rules };
+  return { schema: new Schema(readFileSync(join(protocol, "orrange.cddl"), "utf8")), typed, rules, presets };
 }
 
 async function checkFile(root, name, common) {

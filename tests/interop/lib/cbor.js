@@ -7,6 +7,7 @@ import { bytesToHex, hexToBytes } from "viem";
 export class Refused extends Error {}
 
 const MAX_DEPTH = 4;
+const MAX_ELEMENTS = 32768n;
 const FALSE = 0xf4;
 const TRUE = 0xf5;
 const OPTIONS = { useRecords: false, mapsAsObjects: false, tagUint8Array: false, variableMapSize: true };
@@ -30,8 +31,8 @@ function head(bytes, at) {
   return { major, value, end: at + 1 + size, first };
 }
 
-// Walks over one item and returns where it ends.
-function walk(bytes, at, depth) {
+// Walks over one item and returns where it ends; `seen` counts the elements of all arrays.
+function walk(bytes, at, depth, seen) {
   const { major, value, end, first } = head(bytes, at);
   if (major === 0 || first === FALSE || first === TRUE) return end;
   if (major === 2) {
@@ -41,8 +42,10 @@ function walk(bytes, at, depth) {
   if (major !== 4)
     throw new Refused(`expected an unsigned integer, bytes, an array or a boolean, was major type ${major}`);
   if (depth === MAX_DEPTH) throw new Refused(`expected arrays at most ${MAX_DEPTH} deep`);
+  seen.elements += value;
+  if (seen.elements > MAX_ELEMENTS) throw new Refused(`expected at most ${MAX_ELEMENTS} elements in all arrays`);
   let next = end;
-  for (let count = 0n; count < value; count += 1n) next = walk(bytes, next, depth + 1);
+  for (let count = 0n; count < value; count += 1n) next = walk(bytes, next, depth + 1, seen);
   return next;
 }
 
@@ -67,7 +70,7 @@ export function encode(value) {
 // Reads exactly one item from hex; throws Refused at any other bytes than those that writing it again gives.
 export function decode(hex) {
   const bytes = hexToBytes(hex);
-  if (walk(bytes, 0, 0) !== bytes.length) throw new Refused("something follows the item");
+  if (walk(bytes, 0, 0, { elements: 0n }) !== bytes.length) throw new Refused("something follows the item");
   const value = read(decoder.decode(bytes));
   if (encode(value) !== hex) throw new Refused("other bytes than writing it again gives");
   return value;

@@ -78,10 +78,11 @@ export function readAnswer(mine, asked, answer) {
     lacks: new Set(answer.lacks),
   };
   const read = answered.map((range) => readRange(range, mine, asked.salt, unread));
-  expect(Object.values(unread).every((left) => left.size === 0), "answers to what was asked alone");
+  expect(
+    Object.values(unread).every((left) => left.size === 0),
+    "answers to what was asked alone",
+  );
   const all = (name) => read.flatMap((one) => one[name]);
   const further = [...all("further"), ...rest].map(({ from, to }) => [from, to]);
   return { theirs: all("theirs"), ours: all("ours"), further };
 }
-
-export const isSession = (session) => size(session) === 20;

@@ -1,0 +1,52 @@
+// Tickets of pieces, groups of legs, and what contradicts ([TICK-1], [TICK-10], [TICK-14]).
+import { concat, keccak256 } from "viem";
+import { by } from "./feeds.js";
+import { FOK } from "./orders.js";
+
+const NO_ADDRESS = `0x${"00".repeat(20)}`;
+const NO_GROUP = `0x${"00".repeat(32)}`;
+const MAX_LEGS = 16;
+
+// The ticket of a piece; a leg's without its group.
+export function ticketOf({ maker, taker, piece, epoch, ticketNonce }, clock) {
+  const life = taker.tif === FOK ? clock.d / 2n : clock.d;
+  const first = (ofMaker, ofTaker, none) => ofMaker.find((one) => ofTaker.includes(one)) ?? none;
+  return {
+    ...piece,
+    epoch,
+    deadline: clock.startS(epoch) + life,
+    ticketNonce,
+    kind: maker.security === 0n ? 0n : 1n,
+    paymentMethod: first(maker.paymentMethods, taker.paymentMethods, 0n),
+    arbitrator: first(maker.arbitrators, taker.arbitrators, NO_ADDRESS),
+    security: maker.security,
+    group: NO_GROUP,
+  };
+}
+
+export function groupOf(legs, signing) {
+  const digests = legs.map((leg) => signing.digest("Ticket", { ...leg, group: NO_GROUP }));
+  return keccak256(concat(digests.sort()));
+}
+
+// Whether tickets are all the legs of a FOK order: together exactly its lots, each with the group.
+export function isGroup(taker, legs, signing) {
+  const [id, group] = [signing.digest("Order", taker), groupOf(legs, signing)];
+  const isLeg = (leg) => leg.takerOrder === id && leg.group === group;
+  let reached = 0n;
+  for (const { takerFrom, takerTo } of [...legs].sort(by(({ takerFrom: from }) => from))) {
+    if (takerFrom !== reached) return false;
+    reached = takerTo;
+  }
+  const isWhole = legs.length > 0 && legs.length <= MAX_LEGS && reached === taker.quantityLots;
+  return taker.tif === FOK && isWhole && legs.every(isLeg);
+}
+
+// Whether who signed one ticket over an own order may never sign the other.
+export function contradicts({ order, first, firstTaker, second, secondTaker }, clock) {
+  if (first.ticketNonce === second.ticketNonce && firstTaker === secondTaker) return true;
+  const lots = (one) => (one.makerOrder === order ? [one.makerFrom, one.makerTo] : [one.takerFrom, one.takerTo]);
+  const time = (one) => [clock.startS(one.epoch), one.deadline + 1n];
+  const meet = ([from, to], [start, end]) => from < end && start < to;
+  return meet(lots(first), lots(second)) && meet(time(first), time(second));
+}
