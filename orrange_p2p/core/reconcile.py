@@ -26,7 +26,8 @@ class Limits:
     ranges: int = MAX_RANGES
     ids: int = MAX_IDS
     heads: int = MAX_TOLD_HEADS
-    few_heads: int = 16
+    first_few: int = 16
+    few: int = 4
     few_ids: int = 32
     first_parts: int = 256
     parts: int = 8
@@ -60,8 +61,9 @@ def _parts(span: Span) -> Iterable[tuple[int, int, bytes]]:
 
 
 def _cut(tree: HeadTree, low: int, high: int, *, is_alone: bool, limits: Limits) -> tuple[int, ...]:
-    most = limits.first_parts if is_alone else limits.parts
-    return tree.split(low, high, most=most, enough=limits.few_heads)
+    if is_alone:
+        return tree.split(low, high, most=limits.first_parts, enough=limits.first_few)
+    return tree.split(low, high, most=limits.parts, enough=limits.few)
 
 
 # Answering
@@ -110,7 +112,7 @@ class _Answer:
             return self._add_listing(low, high, content)
         if compute_fingerprint(self._salt, self._tree.root(low, high)) == content:
             return True
-        if self._tree.count(low, high) > self._limits.few_heads:
+        if self._tree.count(low, high) > (self._limits.first_few if self._is_alone else self._limits.few):
             return self._add_span(low, high)
         heads = [leaf.head for leaf in self._tree.leaves(low, high)]
         if not self._has_room(1, heads):

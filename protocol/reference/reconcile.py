@@ -16,7 +16,7 @@ from protocol.reference.wire import RANGES_MAX, TOLD_HEADS_MAX, high_of, low_of
 
 END = 2**160
 NO_CHECKPOINT = bytes(32)
-FEW = 16
+FEW_ALONE, FEW = 16, 4
 
 Ask = Callable[[list[Any]], list[Any]]
 
@@ -107,7 +107,9 @@ def answer(held: list[Head], compare: list[Any]) -> list[Any]:
     told: list[Any] = []
     heads: list[Any] = []
     lacks: list[Any] = []
-    for low, high, said in asked_ranges(compare):
+    ranges = asked_ranges(compare)
+    few = FEW_ALONE if len(ranges) == 1 else FEW
+    for low, high, said in ranges:
         if 2 * len(spans) + len(told) + 2 > RANGES_MAX or len(heads) + TOLD_HEADS_MAX // 2 > TOLD_HEADS_MAX:
             return [6, request, place(low), spans, told, heads, lacks]
         here = within(held, low, high)
@@ -119,7 +121,7 @@ def answer(held: list[Head], compare: list[Any]) -> list[Any]:
             lacks += [one for one in said if one not in ids]
         elif not is_listing and salted(salt, root(here)) == said:
             continue
-        elif not is_listing and len(here) <= FEW:
+        elif not is_listing and len(here) <= few:
             told.append([place(low), place(high)])
             heads += [fields_of(head) for head in here]
         else:

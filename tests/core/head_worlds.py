@@ -14,7 +14,7 @@ from protocol.reference import reconcile as reference
 
 MARKET = MarketId(b"\x6d" * 32)
 SALT = bytes(range(16))
-NARROW = Limits(ranges=400, ids=12, heads=10, few_heads=1, few_ids=2, first_parts=3, parts=2, compares=10_000)
+NARROW = Limits(ranges=400, ids=12, heads=10, first_few=1, few=1, few_ids=2, first_parts=3, parts=2, compares=10_000)
 EDGES = [0, 1, 2**80, 2**159 - 1, 2**159, 2**160 - 1]
 
 

@@ -134,6 +134,28 @@ def minus_fast(one: list[Head], other: list[Head]) -> list[Head]:
     return [head for head in one if held.get(head.session) != head]
 
 
+@pytest.mark.parametrize("count", [300, 3000, 10_000])
+def test_a_hundred_heads_that_differ_take_three_frames_and_less_than_50_kilobytes(count: int) -> None:
+    """`tests/benchmarks/rbsr.py` measures the same among 100,000."""
+    held = crowd(count)
+    other = [*crowd(100, mark=2), *held[100:]]
+    talk = compare_maps(held, other)
+    assert talk.comparison.theirs == minus(other[:100], [])
+    assert len(talk.frames) <= 3
+    assert sum(map(sum, talk.frames)) < 50_000
+
+
+def test_sessions_ground_to_lie_along_one_path_make_the_tree_deep_and_nothing_worse() -> None:
+    """One session in each depth there is: 160, more than anybody can grind."""
+    path = [head_of(2**bit, 1) for bit in range(160)]
+    one = [*path, head_of(0, 1), *crowd(500)]
+    other = [*(head_of(2**bit, 1 + bit % 2) for bit in range(160)), *crowd(500)[20:]]
+    talk = compare_maps(one, other)
+    assert talk.comparison.theirs == minus(other, one)
+    assert talk.comparison.ours == minus(one, other)
+    assert len(talk.frames) <= 4
+
+
 def test_what_is_too_much_for_one_comparison_is_not_taken_for_all_there_is() -> None:
     """[SYNC-17]: the round has failed, but what it found is fetched, and the next one goes on from there."""
     found = compare_maps([], crowd(20_000)).comparison
