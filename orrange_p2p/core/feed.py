@@ -74,6 +74,21 @@ class HoldRecord:
     verified: VerifiedOffer | VerifiedTicket
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """An item that changes what its owner has promised, and where it stands: an order, its Cancel, a ticket of it."""
+
+    claimed: Epoch
+    seq: int
+    index: int
+    order: OrderRecord
+    is_cancel: bool = False
+    hold: HoldRecord | None = None
+
+
+Answer = TicketDigest | tuple[OrderId, OrderId, Epoch]  # a TicketItem's ticket; a Decline's pair and ticket epoch
+
+
 class Feed:
     """One session's feed in one market.
 
@@ -86,6 +101,8 @@ class Feed:
         "_aside",
         "_held",
         "_rivals",
+        "acts",
+        "answers",
         "entries",
         "forked_from",
         "holds",
@@ -103,6 +120,8 @@ class Feed:
         self.peer_id: PeerId | None = None
         self.orders: dict[OrderId, OrderRecord] = {}
         self.holds: list[HoldRecord] = []
+        self.acts: list[Act] = []
+        self.answers: dict[Answer, Epoch] = {}
         self._held: dict[int, VerifiedEntry] = {}
         self._rivals: list[VerifiedEntry] = []
         self._aside: dict[EntryHash, VerifiedEntry] = {}

@@ -3,19 +3,17 @@
 Spec: protocol/spec/02-feeds.md [FEED-2..4], 03-orders.md [ORD-1..5, HOLD-1..3].
 """
 
-from orrange_p2p.core.feed import NEVER, Feed, HoldRecord, OrderRecord
-from orrange_p2p.core.messages import Cancel, Offer
+from orrange_p2p.core.feed import NEVER, Act, Feed, HoldRecord, OrderRecord
+from orrange_p2p.core.messages import Cancel, DeclineItem, Offer
+from orrange_p2p.core.order_forms import is_tradable
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import (
     ZERO_DIGEST,
     Address,
     Digest,
     Epoch,
-    Order,
     OrderId,
-    OrderKind,
     Ticket,
-    TimeInForce,
 )
 from orrange_p2p.core.verify import (
     VerifiedDelegation,
@@ -86,25 +84,46 @@ class FeedReader:
         return True
 
     def _apply(self, entry: VerifiedEntry, orders: list[OrderRecord], holds: list[HoldRecord]) -> None:
-        header = entry.entry.header
-        feed = self._feed
+        claimed = entry.entry.header.epoch
         for index, item in enumerate(entry.items):
             if isinstance(item, VerifiedOrder):
-                record = self._standing(item, header.epoch, header.seq, index)
-                if record is not None:
-                    feed.orders[record.order_id] = record
-                    orders.append(record)
+                self._read_order(item, entry, index, orders)
             elif isinstance(item, VerifiedOffer | VerifiedTicket):
-                hold = read_hold(item, self._session, header.epoch, self._rules)
-                own_order = feed.orders.get(own_side(hold.ticket, is_offer=hold.is_offer)) if hold else None
-                if hold is not None and own_order is not None:
-                    feed.holds.append(hold)
-                    holds.append(hold)
+                self._read_ticket(item, entry, index, holds)
             elif isinstance(item, Cancel):
-                cancelled = feed.orders.get(item.order_id)
-                if cancelled is not None and cancelled.cancelled_from == NEVER:
-                    cancelled.cancelled_from = header.epoch
-                    orders.append(cancelled)
+                self._read_cancel(item, entry, index, orders)
+            elif isinstance(item, DeclineItem):
+                self._feed.answers.setdefault((item.maker_order, item.taker_order, item.epoch), claimed)
+
+    def _read_order(self, item: VerifiedOrder, entry: VerifiedEntry, index: int, orders: list[OrderRecord]) -> None:
+        header = entry.entry.header
+        record = self._standing(item, header.epoch, header.seq, index)
+        if record is not None:
+            self._feed.orders[record.order_id] = record
+            self._feed.acts.append(Act(claimed=header.epoch, seq=header.seq, index=index, order=record))
+            orders.append(record)
+
+    def _read_ticket(
+        self, item: VerifiedOffer | VerifiedTicket, entry: VerifiedEntry, index: int, holds: list[HoldRecord]
+    ) -> None:
+        header, feed = entry.entry.header, self._feed
+        if isinstance(item, VerifiedTicket):
+            feed.answers.setdefault(item.ticket_digest, header.epoch)
+        hold = read_hold(item, self._session, header.epoch, self._rules)
+        own_order = feed.orders.get(own_side(hold.ticket, is_offer=hold.is_offer)) if hold else None
+        if hold is not None and own_order is not None:
+            feed.holds.append(hold)
+            feed.acts.append(Act(claimed=header.epoch, seq=header.seq, index=index, order=own_order, hold=hold))
+            holds.append(hold)
+
+    def _read_cancel(self, item: Cancel, entry: VerifiedEntry, index: int, orders: list[OrderRecord]) -> None:
+        header = entry.entry.header
+        cancelled = self._feed.orders.get(item.order_id)
+        if cancelled is not None and cancelled.cancelled_from == NEVER:
+            cancelled.cancelled_from = header.epoch
+            act = Act(claimed=header.epoch, seq=header.seq, index=index, order=cancelled, is_cancel=True)
+            self._feed.acts.append(act)
+            orders.append(cancelled)
 
     def _standing(self, item: VerifiedOrder, claimed: Epoch, seq: int, index: int) -> OrderRecord | None:
         order = item.item.signed.order
@@ -115,21 +134,11 @@ class FeedReader:
             return None
         if (order.market, order.owner, order.session) != (self._rules.market_id, self._feed.owner, self._session):
             return None
-        if order.quantity_lots < self._rules.market.min_fill_lots or not is_tradable(order):
+        if order.quantity_lots < self._rules.market.min_fill_lots or not is_tradable(order, claimed, self._rules):
             return None
         return OrderRecord(
             order_id=item.order_id, signed=item.item.signed, signer=signer, claimed=claimed, seq=seq, index=index
         )
-
-
-def is_tradable(order: Order) -> bool:
-    """Whether this version has rules for an order of that form. Spec: [ORD-3, ORD-4]."""
-    if order.kind is not OrderKind.LIMIT or order.tif not in (TimeInForce.GTC, TimeInForce.IOC):
-        return False
-    if order.tif is TimeInForce.IOC and order.expiry_s == 0:
-        return False
-    extras = (order.post_only, order.min_tier, order.payment_methods, order.arbitrators, order.security)
-    return not any(extras)
 
 
 def own_side(ticket: Ticket, *, is_offer: bool) -> OrderId:

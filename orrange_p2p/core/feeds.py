@@ -27,6 +27,8 @@ class Feeds:
         self._moved: dict[Address, None] = {}
         self.convictions = Convictions(rules)
         self._newly_convicted: dict[Address, None] = {}
+        self._owner_sessions: dict[Address, dict[Address, None]] = {}
+        self._versions: dict[Address, int] = {}
 
     @property
     def market_id(self) -> MarketId:
@@ -72,6 +74,14 @@ class Feeds:
     def owners(self) -> tuple[Address, ...]:
         """Owners with an order that stands, ascending."""
         return tuple(sorted(self._owner_orders))
+
+    def sessions_of_owner(self, owner: Address) -> tuple[Address, ...]:
+        """Sessions whose feeds are or once were an owner's, in no particular order."""
+        return tuple(self._owner_sessions.get(owner, ()))
+
+    def version(self, owner: Address) -> int:
+        """How often an owner's feeds have changed so far."""
+        return self._versions.get(owner, 0)
 
     def order(self, order_id: OrderId) -> OrderRecord | None:
         """A standing order by id."""
@@ -149,9 +159,22 @@ class Feeds:
         following: VerifiedEntry | None = entry
         while following is not None:
             appended.append(following)
-            touched.extend(self._index(*reader.advance()))
+            touched.extend(self._advance(session, feed, reader))
             following = feed.follow()
         return outcome, appended, sorted(dict.fromkeys(touched))
+
+    def _advance(self, session: Address, feed: Feed, reader: FeedReader) -> list[Address]:
+        answers = len(feed.answers)
+        touched = self._index(*reader.advance())
+        if feed.owner is not None:
+            self._note_change(feed.owner, session)
+            if len(feed.answers) > answers:
+                touched.append(feed.owner)
+        return touched
+
+    def _note_change(self, owner: Address, session: Address) -> None:
+        self._versions[owner] = self._versions.get(owner, 0) + 1
+        self._owner_sessions.setdefault(owner, {})[session] = None
 
     def _index(self, orders: list[OrderRecord], holds: list[HoldRecord]) -> list[Address]:
         touched: list[Address] = []
@@ -182,10 +205,15 @@ class Feeds:
         for record in feed.orders.values():
             self._orders.pop(record.order_id, None)
             self._owner_orders[record.order.owner].pop(record.order_id, None)
+        former = feed.owner
         feed.orders, feed.holds, feed.owner = {}, [], None
         self.convictions.forget_feed(session)
+        feed.acts, feed.answers = [], {}
         reader = self._readers[session] = FeedReader(feed, session, self.rules)
         orders, holds = reader.advance()
+        for owner in (former, feed.owner):
+            if owner is not None:
+                self._note_change(owner, session)
         holds += self._tickets_that_stand(session, feed)
         return sorted(dict.fromkeys(owners + self._index(orders, holds)))
 

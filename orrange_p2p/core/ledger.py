@@ -183,6 +183,12 @@ class Ledger:
         at = bisect_right(numbers, at_block)
         return totals[at - 1] if at else 0
 
+    def last_change(self, owner: Address, market: MarketId) -> BlockRef | None:
+        """The block in which what `owner` has allocated to `market` last changed, in either token."""
+        tokens = (self._markets[market].base, self._markets[market].quote)
+        found = [self._funds[owner, market, token][0][-1] for token in tokens if (owner, market, token) in self._funds]
+        return self.block(max(found)) if found else None
+
     def session(self, session: Address, *, at_block: int) -> SessionRecord | None:
         """The session's record if it was authorised and not revoked as of a block. Spec: [FUND-4]."""
         record = self._sessions.get(session)

@@ -4,15 +4,10 @@ A refusal names the field, the value, the rule and the limit; nothing is signed 
 Spec: protocol/spec/03-orders.md [ORD-1, ORD-3, ORD-4, ORD-6].
 """
 
+from orrange_p2p.core.order_forms import MAX_LANE, MAX_LISTED, MAX_TIER, SECONDS_A_DAY, SHORT_LIVED
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import U32_MAX, U64_MAX, Epoch, Order, OrderKind, TimeInForce
 from orrange_p2p.errors import OrderError
-
-DAY_S = 86_400
-MAX_TIER = 3
-MAX_LANE = 3
-MAX_CHOICES = 8
-SHORT_LIVED = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def default_expiry_s(tif: TimeInForce, now_ms: int, rules: MarketRules) -> int:
@@ -25,7 +20,7 @@ def default_expiry_s(tif: TimeInForce, now_ms: int, rules: MarketRules) -> int:
     if tif in SHORT_LIVED:
         return -(-rules.epoch_start_ms(epoch + rules.preset.k) // 1000)
     if tif is TimeInForce.DAY:
-        return (rules.epoch_start_s(epoch) // DAY_S + 1) * DAY_S
+        return (rules.epoch_start_s(epoch) // SECONDS_A_DAY + 1) * SECONDS_A_DAY
     return 0
 
 
@@ -110,8 +105,8 @@ def _choices(order: Order) -> tuple[tuple[str, tuple[object, ...]], ...]:
 
 def _check_escrow(order: Order) -> None:
     for field, values in _choices(order):
-        if not 1 <= len(values) <= MAX_CHOICES or len(frozenset(values)) != len(values):
-            message = f"{field}: expected 1 to {MAX_CHOICES} different ones in lane {order.security}, was {len(values)}"
+        if not 1 <= len(values) <= MAX_LISTED or len(frozenset(values)) != len(values):
+            message = f"{field}: expected 1 to {MAX_LISTED} different ones in lane {order.security}, was {len(values)}"
             raise OrderError(field, len(values), "ORD-4", message)
     for method in order.payment_methods:
         if not 0 <= method <= U32_MAX:

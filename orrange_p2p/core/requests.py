@@ -7,7 +7,6 @@ Spec: protocol/spec/03-orders.md [ORD-1..7], 05-tickets.md [TICK-12].
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from orrange_p2p.core.book import compute_owner_view
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import (
     AcceptRequest,
@@ -20,11 +19,12 @@ from orrange_p2p.core.events import (
     OrderRequested,
     RefuseRequest,
 )
-from orrange_p2p.core.feed_reader import is_tradable
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.messages import Cancel, OrderItem
-from orrange_p2p.core.own_forms import SHORT_LIVED, check_form, default_expiry_s, latest_claim
+from orrange_p2p.core.order_forms import SHORT_LIVED, is_tradable
+from orrange_p2p.core.own_forms import check_form, default_expiry_s, latest_claim
+from orrange_p2p.core.own_funds import OwnFunds
 from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.ranges import complement, total, union
@@ -35,7 +35,6 @@ from orrange_p2p.core.types import (
     Order,
     OrderId,
     Scope,
-    Side,
     SignedOrder,
     TimeInForce,
 )
@@ -159,7 +158,7 @@ class Requests:
 
     def _say(self, market: MarketKernel, request: int, now_ms: int, order: Order, *, replaced: OrderId | None) -> None:
         """Sign an order and queue it, after the Cancel of the one that it replaces."""
-        if not is_tradable(order):
+        if not is_tradable(order, market.rules.epoch_at(now_ms), market.rules):
             raise OrderError("tif", order.tif.name, "ORD-3", f"time in force: {order.tif.name} is not known here")
         self._numbers.order_nonce += 1
         order_id = self._digests.order(order)
@@ -194,31 +193,20 @@ class Requests:
             raise OrderError("session", shown, "ORD-2", message)
 
     def _check_funds(self, market: MarketKernel, order: Order, now_ms: int, *, replaced: OrderId | None = None) -> None:
-        """Refuse what the market's allocation cannot pay for. Spec: [FUND-3], RISK-FUNDS.
+        """Refuse what the market's allocation cannot pay for. Spec: [FUND-3], [FUND-5], RISK-FUNDS.
 
         What an order that is replaced reserves is free for its successor. Spec: [ORD-7].
         """
-        rules = market.rules
-        last = self._ledger.last_block
-        if last is None:
-            return
-        view = compute_owner_view(market.feeds, self._ledger, order.owner, rules.epoch_at(now_ms), last)
-        left = view.unreserved_quote if order.side is Side.BUY else view.unreserved_base
-        for item in market.desk.outbox.waiting_items():
-            is_same_side = isinstance(item, OrderItem) and item.signed.order.side is order.side
-            if isinstance(item, OrderItem) and is_same_side and self._digests.order(item.signed.order) != replaced:
-                left -= _worst_cost(rules, item.signed.order, item.signed.order.quantity_lots)
-        for row in view.orders:
-            if row.order_id == replaced and row.is_matchable:
-                left += _worst_cost(rules, row.order, total(row.free))
-        need = _worst_cost(rules, order, order.quantity_lots)
-        if need > left:
-            token = "quote" if order.side is Side.BUY else "base"
-            message = (
-                f"unfunded: the order needs {need} {token} units, {max(left, 0)} of the allocation to this market are "
-                "free; allocate more in the vault or cancel an order"
-            )
-            raise OrderError("quantity_lots", order.quantity_lots, "FUND-3", message)
+        items = market.desk.outbox.waiting_items()
+        waiting = [
+            item.signed.order
+            for item in items
+            if isinstance(item, OrderItem) and self._digests.order(item.signed.order) != replaced
+        ]
+        cancelled = [item.order_id for item in items if isinstance(item, Cancel)]
+        cancelled += [] if replaced is None else [replaced]
+        funds = OwnFunds(market.feeds, self._ledger, market.windows.keeper)
+        funds.check(order, now_ms, waiting=waiting, cancelled=tuple(dict.fromkeys(cancelled)))
 
     def _live_order(self, market: MarketKernel, order_id: OrderId) -> Order | None:
         """An own order that is live as of the last window, newer than it, or waits for its entry."""
@@ -262,12 +250,6 @@ class Requests:
             desk.outbox.add(Cancel(order_id=order_id))
         desk.outbox.add(Cancel(order_id=live[-1]), follow_ups=(accept,))
         return [Note(name="order_cancelled") for _ in live]
-
-
-def _worst_cost(rules: MarketRules, order: Order, lots: int) -> int:
-    if order.side is Side.BUY:
-        return rules.market.quote_amount(order.price_ticks, lots)
-    return rules.market.base_amount(lots)
 
 
 def _refusal(request: int, error: OrderError) -> RefuseRequest:

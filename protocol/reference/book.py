@@ -6,13 +6,16 @@ Spec: protocol/spec/03-orders.md [BOOK-1..3].
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from protocol.reference.admission import Setting, admit_orders
 from protocol.reference.cbor import Value, encode
 from protocol.reference.chain import Block, view_at_fund_block
+from protocol.reference.convictions import convicted_by_own_feeds
 from protocol.reference.feeds import read_feeds
-from protocol.reference.funds import funded_orders, may_session_match
+from protocol.reference.funds import funded_orders, may_owner_match, may_session_match
 from protocol.reference.holds import free_lots, is_live_hold, read_holds
 from protocol.reference.orders import is_live, orders_of
 from protocol.reference.signing import keccak, market_id
+from protocol.reference.silence import silent_sessions
 from protocol.reference.types import Address, Clock, Digest, Domain, LotRange, Market, Order
 
 
@@ -45,6 +48,8 @@ def compute_book(
     blocks: Sequence[Block],
     clock: Clock,
     epoch: int,
+    convicted: Sequence[Address] = (),
+    quote_per_bond: int = 1,
 ) -> Book | None:
     """Join what the feeds and the chain say about a market. Spec: [BOOK-1..3], [ORD-6], [HOLD-4], [HOLD-5], [FUND-4].
 
@@ -55,6 +60,8 @@ def compute_book(
         blocks: The chain as seen so far, by number.
         clock: When epochs start.
         epoch: The epoch.
+        convicted: The sessions that evidence from elsewhere convicts in the market. Spec: [EVID-4].
+        quote_per_bond: Quote units that one micro-unit of a bond stands for. Spec: [FUND-6].
 
     Returns:
         The book, or None while the epoch's fund block is unknown.
@@ -64,7 +71,9 @@ def compute_book(
         return None
     this_market = market_id(domain, market)
     feeds = [feed for feed in read_feeds(domain, encoded_entries) if feed.market == this_market]
-    placed = {order.order_id: order for feed in feeds for order in orders_of(domain, market, feed, epoch)}
+    said = {order.order_id: order for feed in feeds for order in orders_of(domain, clock, market, feed, epoch)}
+    setting = Setting(domain=domain, market_id=this_market, market=market, clock=clock, blocks=blocks)
+    placed = admit_orders(setting, feeds, said, epoch)
     holds = [hold for hold in read_holds(domain, clock, feeds, placed, epoch) if is_live_hold(view, hold)]
     free = {order_id: free_lots(view, order, holds) for order_id, order in placed.items()}
     live = sorted(
@@ -72,10 +81,18 @@ def compute_book(
         for order_id, order in placed.items()
         if is_live(clock, order, epoch, has_free_lots=free[order_id] != [])
     )
+    all_convicted = {*convicted, *convicted_by_own_feeds(domain, clock, market, feeds)}
+    excluded = {*all_convicted, *silent_sessions(domain, view, feeds, placed, holds, epoch)}
     candidates = {
-        order_id: free[order_id] for order_id in live if may_session_match(view, clock, placed[order_id], epoch)
+        order_id: free[order_id]
+        for order_id in live
+        if placed[order_id].order.session not in excluded
+        and may_session_match(view, clock, placed[order_id], epoch)
+        and may_owner_match(view, clock, placed[order_id].order.owner)
     }
-    funded = funded_orders(this_market, market, view, placed, holds, candidates)
+    notional_per_bond = clock.constants.bond_multiple * quote_per_bond
+    funded = funded_orders(this_market, market, view, placed, holds, candidates, notional_per_bond)
+    forked = [feed.session for feed in feeds if feed.is_dead]
     return Book(
         market=this_market,
         epoch=epoch,
@@ -90,7 +107,7 @@ def compute_book(
             )
             for order_id in live
         ),
-        dead_sessions=tuple(sorted(feed.session for feed in feeds if feed.is_dead)),
+        dead_sessions=tuple(sorted({*forked, *all_convicted})),
     )
 
 

@@ -1,6 +1,6 @@
 """What the chain says, and the block at which a book asks it.
 
-Spec: protocol/spec/03-orders.md [BOOK-1], [HOLD-5], [FUND-1], [FUND-4].
+Spec: protocol/spec/03-orders.md [BOOK-1], [HOLD-5], [FUND-1], [FUND-4], [FUND-6], [FUND-7].
 """
 
 from collections.abc import Sequence
@@ -119,7 +119,12 @@ class ChainView:
     """The chain up to one block."""
 
     block: Block
-    facts: tuple[Fact, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Every fact so far, in chain order."""
+        return tuple(fact for block in self.blocks for fact in block.facts)
 
     @property
     def trades(self) -> list[TradeSettled]:
@@ -139,7 +144,7 @@ def view_at_fund_block(blocks: Sequence[Block], clock: Clock, epoch: int) -> Cha
     early_enough = [block for block in blocks if block.time_s <= bound_s]
     if not early_enough or len(early_enough) == len(blocks):
         return None
-    return ChainView(block=early_enough[-1], facts=tuple(fact for block in early_enough for fact in block.facts))
+    return ChainView(block=early_enough[-1], blocks=tuple(early_enough))
 
 
 def allocation(view: ChainView, market_id: Digest, market: Market, owner: Address, token: Address) -> int:
@@ -180,3 +185,19 @@ def session_record(view: ChainView, session: Address) -> SessionAuthorised | Non
             )
             return None if is_revoked else fact
     return None
+
+
+def bond(view: ChainView, owner: Address) -> int:
+    """An owner's bond, in micro-units. Spec: [FUND-6]."""
+    amounts = [fact.amount for fact in view.facts if isinstance(fact, BondChanged) and fact.owner == owner]
+    return amounts[-1] if amounts else 0
+
+
+def is_in_default(view: ChainView, clock: Clock, owner: Address) -> bool:
+    """Say whether an owner defaulted on a ticket less than a period ago. Spec: [FUND-7]."""
+    return any(
+        isinstance(fact, Defaulted) and fact.owner == owner
+        for block in view.blocks
+        if view.block.time_s < block.time_s + clock.constants.period_s
+        for fact in block.facts
+    )

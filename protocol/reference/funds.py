@@ -1,11 +1,11 @@
 """Which orders are paid for, and which may be matched.
 
-Spec: protocol/spec/03-orders.md [FUND-1..4].
+Spec: protocol/spec/03-orders.md [FUND-1..4], [FUND-6], [FUND-7].
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from protocol.reference.chain import ChainView, allocation, session_record
+from protocol.reference.chain import ChainView, allocation, bond, is_in_default, session_record
 from protocol.reference.holds import Hold, count_lots
 from protocol.reference.orders import Placed, needs_trade_scope
 from protocol.reference.types import (
@@ -17,46 +17,55 @@ from protocol.reference.types import (
     Digest,
     LotRange,
     Market,
+    Order,
     base_amount,
     epoch_start_s,
     quote_amount,
 )
 
+Amounts = tuple[int, int]  # of base and of quote
 
-def funding_token(market: Market, placed: Placed) -> Address:
-    """The token an order gives: a buy gives quote, a sell gives base."""
-    return market.quote if placed.order.side == BUY else market.base
-
-
-def amount_needed(market: Market, placed: Placed, price_ticks: int, lots: int) -> int:
-    """What an order gives for so many lots at a price, in its funding token."""
-    return quote_amount(market, price_ticks, lots) if placed.order.side == BUY else base_amount(market, lots)
+BOND_PERCENT = (0, 5, 15, 30)
 
 
-def reserved_for_tickets(
-    market: Market,
-    view: ChainView,
-    placed: Mapping[Digest, Placed],
-    live_holds: Iterable[Hold],
-    owner: Address,
-    token: Address,
-) -> int:
-    """What an owner's tickets under way may still take; a ticket once as buyer, once as seller. Spec: [FUND-2]."""
+def need(market: Market, order: Order, price_ticks: int, lots: int) -> Amounts:
+    """What an order needs for so many lots at a price; a bond is rounded up, for whoever it protects."""
+    base, quote = base_amount(market, lots), quote_amount(market, price_ticks, lots)
+    if order.security == 0:
+        return (0, quote) if order.side == BUY else (base, 0)
+    escrow_bond = -(-quote * BOND_PERCENT[order.security] // 100)
+    return (0, escrow_bond) if order.side == BUY else (base, escrow_bond)
+
+
+def less(left: Amounts, taken: Amounts) -> Amounts:
+    """What is left of both tokens; below zero where more was promised than there is now."""
+    return left[0] - taken[0], left[1] - taken[1]
+
+
+def fits(needed: Amounts, left: Amounts) -> bool:
+    """Say whether both tokens suffice; of one that is not needed any amount does."""
+    return all(amount == 0 or amount <= there for amount, there in zip(needed, left, strict=True))
+
+
+def token_allocations(view: ChainView, market_id: Digest, market: Market, owner: Address) -> Amounts:
+    """An owner's allocations of base and quote. Spec: [FUND-1]."""
+    base = allocation(view, market_id, market, owner, market.base)
+    return base, allocation(view, market_id, market, owner, market.quote)
+
+
+def reserved_holds(
+    view: ChainView, placed: Mapping[Digest, Placed], live_holds: Iterable[Hold], owner: Address
+) -> list[Hold]:
+    """An owner's tickets under way, once for each ticket and order. Spec: [FUND-2]."""
     settled = {trade.ticket for trade in view.trades}
     sides = {
-        (hold.ticket_digest, placed[hold.order_id].order.side): hold
+        (hold.ticket_digest, hold.order_id): hold
         for hold in live_holds
         if hold.ticket_digest not in settled
         and placed[hold.order_id].order.owner == owner
         and not placed[hold.order_id].is_void
     }
-    return sum(
-        amount_needed(
-            market, placed[hold.order_id], hold.ticket.price_ticks, hold.ticket.maker_to - hold.ticket.maker_from
-        )
-        for hold in sides.values()
-        if funding_token(market, placed[hold.order_id]) == token
-    )
+    return list(sides.values())
 
 
 def may_session_match(view: ChainView, clock: Clock, placed: Placed, epoch: int) -> bool:
@@ -68,6 +77,11 @@ def may_session_match(view: ChainView, clock: Clock, placed: Placed, epoch: int)
     return record.scope & scope_needed == scope_needed and record.expiry > epoch_start_s(clock, epoch)
 
 
+def may_owner_match(view: ChainView, clock: Clock, owner: Address) -> bool:
+    """Say whether an owner has defaulted on nobody lately. Spec: [FUND-7]."""
+    return not is_in_default(view, clock, owner)
+
+
 def funded_orders(
     market_id: Digest,
     market: Market,
@@ -75,8 +89,9 @@ def funded_orders(
     placed: Mapping[Digest, Placed],
     live_holds: Sequence[Hold],
     candidates: Mapping[Digest, list[LotRange]],
+    notional_per_bond: int,
 ) -> set[Digest]:
-    """Which orders their owners' allocations pay for. Spec: [FUND-1..3].
+    """Which orders their owners' allocations, and where they are asked for bonds, pay for. Spec: [FUND-1..3], [FUND-6].
 
     Args:
         market_id: The market's id.
@@ -84,23 +99,30 @@ def funded_orders(
         view: The chain up to the fund block.
         placed: Every order of the market, by id.
         live_holds: The holds that are live at the fund block.
-        candidates: The free lots of the live orders whose sessions may match; no other order reserves anything.
+        candidates: The free lots of the live orders that may match but for funds; no other order reserves anything.
+        notional_per_bond: Quote units that a micro-unit of bond answers for; 0 where no bonds are needed.
     """
     funded: set[Digest] = set()
-    left: dict[tuple[Address, Address], int] = {}
-    by_place = sorted(
-        candidates,
-        key=lambda order_id: (placed[order_id].claimed_epoch, placed[order_id].order.session, placed[order_id].place),
-    )
-    for order_id in by_place:
-        order = placed[order_id].order
-        token = funding_token(market, placed[order_id])
-        purse = (order.owner, token)
-        if purse not in left:
-            allocated = allocation(view, market_id, market, order.owner, token)
-            left[purse] = allocated - reserved_for_tickets(market, view, placed, live_holds, order.owner, token)
-        need = amount_needed(market, placed[order_id], order.price_ticks, count_lots(candidates[order_id]))
-        if need <= left[purse]:
-            left[purse] -= need
-            funded.add(order_id)
+    for owner in sorted({placed[order_id].order.owner for order_id in candidates}):
+        left = token_allocations(view, market_id, market, owner)
+        notional = 0
+        for hold in reserved_holds(view, placed, live_holds, owner):
+            lots, price_ticks = count_lots([hold.lots]), hold.ticket.price_ticks
+            left = less(left, need(market, placed[hold.order_id].order, price_ticks, lots))
+            notional += quote_amount(market, price_ticks, lots)
+        for order_id in in_funding_order(placed, candidates, owner):
+            order, lots = placed[order_id].order, count_lots(candidates[order_id])
+            needed = need(market, order, order.price_ticks, lots)
+            with_it = notional + quote_amount(market, order.price_ticks, lots)
+            is_bonded = notional_per_bond == 0 or with_it <= notional_per_bond * bond(view, owner)
+            if is_bonded and fits(needed, left):
+                left, notional = less(left, needed), with_it
+                funded.add(order_id)
     return funded
+
+
+def in_funding_order(placed: Mapping[Digest, Placed], order_ids: Iterable[Digest], owner: Address) -> list[Digest]:
+    """An owner's orders, those first that are paid for first. Spec: [FUND-3]."""
+    own = [placed[order_id] for order_id in order_ids if placed[order_id].order.owner == owner]
+    own.sort(key=lambda order: (order.claimed_epoch, order.order.session, order.place))
+    return [order.order_id for order in own]

@@ -1,10 +1,10 @@
 """Which lots are spoken for: holds of Offers and TicketItems, and what they leave free.
 
-Spec: protocol/spec/03-orders.md [HOLD-1..6].
+Spec: protocol/spec/03-orders.md [HOLD-1..7].
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from protocol.reference.chain import ChainView, settled_lots
@@ -18,12 +18,19 @@ READY_EPOCHS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """The lots [first, second) of an order, held by a ticket until its deadline."""
+    """The lots [first, second) of an order, held by a ticket until its deadline.
+
+    Attributes:
+        claimed_epoch: The epoch of the entry that says so.
+        is_promised: Whether it is the maker's side of an Offer, held by the Ready inside.
+    """
 
     order_id: Digest
     lots: LotRange
     ticket_digest: Digest
     ticket: Ticket
+    claimed_epoch: int
+    is_promised: bool = False
 
 
 def read_holds(
@@ -72,9 +79,9 @@ def holds_of_offer(
     )
     if not counts:
         return []
-    holds = [taker_hold(ticket, ticket_digest)]
+    holds = [taker_hold(ticket, ticket_digest, entry.epoch)]
     if maker_order is not None and maker_order.order.session == ready_signer:
-        holds.append(maker_hold(ticket, ticket_digest))
+        holds.append(replace(maker_hold(ticket, ticket_digest, entry.epoch), is_promised=True))
     return holds
 
 
@@ -106,9 +113,9 @@ def holds_of_ticket_item(
         return []
     holds: list[Hold] = []
     if maker_order is not None and maker_order.order.session == entry.session:
-        holds.append(maker_hold(ticket, ticket_digest))
+        holds.append(maker_hold(ticket, ticket_digest, entry.epoch))
     if taker_order is not None and taker_order.order.session == taker_signer:
-        holds.append(taker_hold(ticket, ticket_digest))
+        holds.append(taker_hold(ticket, ticket_digest, entry.epoch))
     return holds
 
 
@@ -127,16 +134,28 @@ def ticket_from(fields: Sequence[Any]) -> Ticket:
     return Ticket(**dict(zip(Ticket.__dataclass_fields__, fields, strict=True)))
 
 
-def maker_hold(ticket: Ticket, ticket_digest: Digest) -> Hold:
+def maker_hold(ticket: Ticket, ticket_digest: Digest, claimed_epoch: int) -> Hold:
     """The maker's side of a ticket as a hold."""
     lots = (ticket.maker_from, ticket.maker_to)
-    return Hold(order_id=ticket.maker_order, lots=lots, ticket_digest=ticket_digest, ticket=ticket)
+    return Hold(
+        order_id=ticket.maker_order,
+        lots=lots,
+        ticket_digest=ticket_digest,
+        ticket=ticket,
+        claimed_epoch=claimed_epoch,
+    )
 
 
-def taker_hold(ticket: Ticket, ticket_digest: Digest) -> Hold:
+def taker_hold(ticket: Ticket, ticket_digest: Digest, claimed_epoch: int) -> Hold:
     """The taker's side of a ticket as a hold."""
     lots = (ticket.taker_from, ticket.taker_to)
-    return Hold(order_id=ticket.taker_order, lots=lots, ticket_digest=ticket_digest, ticket=ticket)
+    return Hold(
+        order_id=ticket.taker_order,
+        lots=lots,
+        ticket_digest=ticket_digest,
+        ticket=ticket,
+        claimed_epoch=claimed_epoch,
+    )
 
 
 def is_ticket_sensible(clock: Clock, ticket: Ticket) -> bool:

@@ -1,6 +1,6 @@
 """Which orders stand: from feeds to orders that are void, cancelled, expired or live.
 
-Spec: protocol/spec/03-orders.md [BOOK-2], [ORD-1..6].
+Spec: protocol/spec/03-orders.md [BOOK-2], [ORD-1..7].
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from protocol.reference.feeds import CANCEL, ORDER, Entry, Feed
 from protocol.reference.signing import digest, recover
 from protocol.reference.types import (
+    DAY,
+    FOK,
     GTC,
+    GTD,
     IOC,
     LIMIT,
+    PROTECTED_MARKET,
     Address,
     Clock,
     Digest,
@@ -20,6 +24,11 @@ from protocol.reference.types import (
     Order,
     epoch_start_s,
 )
+
+SECONDS_A_DAY = 86_400
+TIER_MAX = 3
+LANE_MAX = 3
+LISTED_MAX = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +39,7 @@ class Placed:
         claimed_epoch: The epoch of its entry.
         place: Its (seq, index).
         signer: Whom its signature recovers to.
-        is_void: By [ORD-1..4]; a void order can still have lots held.
+        is_void: By [ORD-1..4], and by [FUND-5] once admission has spoken.
         is_cancelled: By a later Cancel of its feed.
         is_session_dead: Whether its session forked in this market.
     """
@@ -50,7 +59,7 @@ def counted_entries(feed: Feed, epoch: int) -> list[Entry]:
     return [entry for entry in feed.standing if entry.epoch <= epoch]
 
 
-def orders_of(domain: Domain, market: Market, feed: Feed, epoch: int) -> list[Placed]:
+def orders_of(domain: Domain, clock: Clock, market: Market, feed: Feed, epoch: int) -> list[Placed]:
     """The orders of a feed, void ones included; an id is its first item's. Spec: [ORD-1..5].
 
     An Order item whose market, owner or session is not its entry's is nobody's order: it is void and nothing can hold
@@ -71,7 +80,7 @@ def orders_of(domain: Domain, market: Market, feed: Feed, epoch: int) -> list[Pl
             if any(order_id == earlier.order_id for earlier in placed):
                 continue
             signer = recover(order_id, signature)
-            is_good = is_next_nonce and is_tradable(market, order) and is_signed_well(order, signer)
+            is_good = is_next_nonce and is_tradable(clock, market, order, entry.epoch) and is_signed_well(order, signer)
             placed.append(
                 Placed(
                     order_id=order_id,
@@ -94,21 +103,42 @@ def order_from(fields: Sequence[object]) -> Order:
     return Order(**(named | lists))  # type: ignore[arg-type]
 
 
-def is_tradable(market: Market, order: Order) -> bool:
-    """Say whether an order's terms are within the market's and this version's. Spec: [ORD-1], [ORD-3], [ORD-4]."""
+def is_tradable(clock: Clock, market: Market, order: Order, claimed_epoch: int) -> bool:
+    """Say whether an order's terms are ones that the rules know. Spec: [ORD-1], [ORD-3], [ORD-4]."""
     return (
         order.price_ticks >= 1
         and order.quantity_lots >= 1
         and order.quantity_lots >= market.min_fill_lots
-        and order.kind == LIMIT
-        and order.tif in (GTC, IOC)
-        and not order.post_only
-        and order.min_tier == 0
-        and order.payment_methods == ()
-        and order.arbitrators == ()
-        and order.security == 0
-        and not (order.tif == IOC and order.expiry == 0)
+        and order.min_tier <= TIER_MAX
+        and has_good_form(order)
+        and (order.tif != DAY or ends_with_its_day(clock, order, claimed_epoch))
+        and has_good_lane(order)
     )
+
+
+def has_good_form(order: Order) -> bool:
+    """Say whether kind, time in force, post-only and expiry go together. Spec: [ORD-3]."""
+    if order.kind == PROTECTED_MARKET:
+        return order.tif in (IOC, FOK) and order.expiry != 0 and not order.post_only
+    if order.kind != LIMIT or order.tif not in (GTC, IOC, FOK, DAY, GTD):
+        return False
+    if order.tif in (IOC, FOK) and order.post_only:
+        return False
+    return order.tif == GTC or order.expiry != 0
+
+
+def ends_with_its_day(clock: Clock, order: Order, claimed_epoch: int) -> bool:
+    """Say whether an order ends at the first 00:00 UTC after its epoch's start. Spec: [ORD-3]."""
+    life_s = order.expiry - epoch_start_s(clock, claimed_epoch)
+    return order.expiry % SECONDS_A_DAY == 0 and 0 < life_s <= SECONDS_A_DAY
+
+
+def has_good_lane(order: Order) -> bool:
+    """Say whether an order has all that its lane asks for, and nothing else. Spec: [ORD-4]."""
+    listed = (len(order.payment_methods), len(order.arbitrators))
+    if order.security == 0:
+        return listed == (0, 0)
+    return order.security <= LANE_MAX and order.tif != FOK and all(1 <= count <= LISTED_MAX for count in listed)
 
 
 def is_signed_well(order: Order, signer: Address | None) -> bool:
@@ -130,9 +160,13 @@ def is_cancelled(feed: Feed, epoch: int, order_id: Digest, place: tuple[int, int
     )
 
 
-def is_live(clock: Clock, placed: Placed, epoch: int, *, has_free_lots: bool) -> bool:
-    """Say whether an order is live in an epoch. Spec: [ORD-6]."""
+def has_ended(clock: Clock, placed: Placed, epoch: int) -> bool:
+    """Say whether an order is expired, or an IOC or FOK past its time. Spec: [ORD-6]."""
     order = placed.order
     is_expired = order.expiry != 0 and epoch_start_s(clock, epoch) >= order.expiry
-    is_spent_ioc = order.tif == IOC and epoch >= placed.claimed_epoch + clock.constants.k
-    return not (placed.is_void or placed.is_cancelled or is_expired or is_spent_ioc) and has_free_lots
+    return is_expired or (order.tif in (IOC, FOK) and epoch >= placed.claimed_epoch + clock.constants.k)
+
+
+def is_live(clock: Clock, placed: Placed, epoch: int, *, has_free_lots: bool) -> bool:
+    """Say whether an order is live in an epoch. Spec: [ORD-6]."""
+    return not (placed.is_void or placed.is_cancelled or has_ended(clock, placed, epoch)) and has_free_lots

@@ -19,7 +19,7 @@ from protocol.reference import chain, matching
 from protocol.reference import types as reference
 from protocol.reference.period import Period
 from tests.core.pens import DOMAIN, MARKET, MARKET_ID
-from tests.core.worlds import CLOCK
+from tests.core.worlds import BONDED, CLOCK, QUOTE_PER_BOND
 
 FAST_DOMAIN = types.Domain(chain_id=DOMAIN.chain_id, settlement=types.Address(DOMAIN.settlement))
 FAST_DIGESTS = Digests(FAST_DOMAIN)
@@ -54,12 +54,19 @@ def fast_preset(constants: reference.Constants) -> Preset:
     )
 
 
-RULES = MarketRules(
-    market=FAST_MARKET,
-    market_id=types.MarketId(MARKET_ID),
-    preset=fast_preset(CLOCK.constants),
-    genesis_ms=CLOCK.genesis_ms,
-)
+def fast_rules(clock: reference.Clock) -> MarketRules:
+    """The program's rules of the worlds' market under a clock."""
+    return MarketRules(
+        market=FAST_MARKET,
+        market_id=types.MarketId(MARKET_ID),
+        preset=fast_preset(clock.constants),
+        genesis_ms=clock.genesis_ms,
+        quote_per_bond=QUOTE_PER_BOND,
+    )
+
+
+RULES = fast_rules(CLOCK)
+BONDED_RULES = fast_rules(BONDED)
 
 
 def fast_fact(fact: chain.Fact) -> facts.Fact:
@@ -115,9 +122,9 @@ def verified(encoded_entries: Iterable[bytes]) -> list[VerifiedEntry]:
     return arrived
 
 
-def fast_feeds(arrived: Iterable[VerifiedEntry]) -> Feeds:
+def fast_feeds(arrived: Iterable[VerifiedEntry], rules: MarketRules = RULES) -> Feeds:
     """Feeds that were told these entries, and again those that had been too far ahead, as a sync would."""
-    feeds = Feeds(RULES)
+    feeds = Feeds(rules)
     waiting = list(arrived)
     while waiting:
         ignored = [entry for entry in waiting if feeds.add(entry)[0] is Outcome.IGNORED]

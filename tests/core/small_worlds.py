@@ -1,18 +1,28 @@
 """Worlds made by hand, a few orders each, and what the reference says of a world."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from protocol.reference import book as reference_book
 from protocol.reference import feeds
 from protocol.reference.signing import digest
-from protocol.reference.types import Order, Ready, Ticket
+from protocol.reference.types import Address, Order, Ready, Ticket
 from tests.core.pens import DOMAIN, MARKET, Pen, ticket_list
-from tests.core.worlds import CLOCK, Step, World
+from tests.core.worlds import QUOTE_PER_BOND, Step, World
 
 
 def reference_book_of(world: World, epoch: int) -> reference_book.Book | None:
     """What the reference says of a world in an epoch."""
-    return reference_book.compute_book(world.entries, MARKET, DOMAIN, world.blocks, CLOCK, epoch)
+    return reference_book_at(world, world.entries, epoch)
+
+
+def reference_book_at(
+    world: World, entries: Iterable[bytes], epoch: int, convicted: Sequence[Address] = ()
+) -> reference_book.Book | None:
+    """What the reference says in an epoch of those entries of a world that are here so far."""
+    return reference_book.compute_book(
+        entries, MARKET, DOMAIN, world.blocks, world.clock, epoch, convicted, QUOTE_PER_BOND
+    )
 
 
 def open_world() -> World:

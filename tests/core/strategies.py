@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from protocol.reference.book import Book
 from protocol.reference.types import Digest
 from tests.core.bare import TERMS, Bare, Row, make_bare, throw_bare
-from tests.core.worlds import DICE, SESSIONS, WEIGHTED_VERBS, Step, World, build_world, throw_steps
+from tests.core.worlds import BONDED, CLOCK, DICE, SESSIONS, WEIGHTED_VERBS, Step, World, build_world, throw_steps
 
 SIGNED_WORLDS = max(1, settings().max_examples // 8)
 
@@ -24,13 +24,15 @@ def steps() -> st.SearchStrategy[Step]:
 
 
 def worlds() -> st.SearchStrategy[World]:
-    """A signed world: shrinkable steps, or many that a seed threw."""
-    told = st.builds(build_world, st.integers(0, 3), st.lists(steps(), min_size=4, max_size=30))
+    """A signed world, with bonds or without: shrinkable steps, or many that a seed threw."""
+    clocks = st.sampled_from([CLOCK, BONDED])
+    told = st.builds(build_world, st.integers(0, 3), st.lists(steps(), min_size=4, max_size=30), clocks)
     thrown = st.builds(
-        lambda purse, seed, count: build_world(purse, throw_steps(seed, count)),
+        lambda purse, seed, count, clock: build_world(purse, throw_steps(seed, count), clock),
         st.integers(0, 3),
         st.integers(0, 2**32),
         st.integers(20, 90),
+        clocks,
     )
     return st.one_of(told, thrown)
 

@@ -12,20 +12,20 @@ from protocol.reference import book as reference_book
 from protocol.reference import matching as reference
 from protocol.reference.period import first_period
 from tests.core.adapters import (
-    RULES,
     as_tuples,
     fast_assignment,
     fast_book,
     fast_feeds,
     fast_ledger,
+    fast_rules,
     fast_skips,
     kept_book,
     verified,
 )
-from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET, MARKET_ID
-from tests.core.small_worlds import reference_book_of
+from tests.core.pens import FIRST_EPOCH, MARKET_ID
+from tests.core.small_worlds import reference_book_at, reference_book_of
 from tests.core.strategies import SIGNED_WORLDS, throw_assignment, throw_skips, worlds
-from tests.core.worlds import CLOCK, World, build_world, throw_steps
+from tests.core.worlds import World, build_world, throw_steps
 
 PERIOD = first_period(MARKET_ID)
 
@@ -53,7 +53,7 @@ def test_books_equal_the_reference_in_any_order_of_arrival(world: World, seed: i
     dice = Random(seed)
     arrived = verified(world.entries) + verified(dice.sample(world.entries, len(world.entries) // 2))
     dice.shuffle(arrived)
-    feeds, ledger = fast_feeds(arrived), fast_ledger(world.blocks)
+    feeds, ledger = fast_feeds(arrived, fast_rules(world.clock)), fast_ledger(world.blocks)
     for epoch in asked_epochs(world):
         expected = reference_book_of(world, epoch)
         said = fast_book(feeds, ledger, epoch)
@@ -77,14 +77,14 @@ def test_a_book_kept_up_step_by_step_equals_the_reference(world: World, seed: in
     dice = Random(seed)
     here: list[bytes] = []
     coming = list(world.entries)
-    ledger, feeds = fast_ledger(world.blocks), Feeds(RULES)
+    ledger, feeds = fast_ledger(world.blocks), Feeds(fast_rules(world.clock))
     keeper = BookKeeper(feeds, ledger)
     for epoch in range(FIRST_EPOCH, world.epoch + 14, 1 + dice.randrange(4)):
         count = dice.randrange(len(coming) + 1)
         for entry in verified(coming[:count]):
             keeper.touch(feeds.add(entry)[2])
         here, coming = here + coming[:count], coming[count:]
-        expected = reference_book.compute_book(here, MARKET, DOMAIN, world.blocks, CLOCK, epoch)
+        expected = reference_book_at(world, here, epoch)
         assert_book_equal(kept_book(keeper, ledger, epoch), expected)
 
 

@@ -13,8 +13,12 @@ from protocol.reference import chain, feeds
 from protocol.reference.signing import digest, keccak
 from protocol.reference.types import (
     BUY,
+    DAY,
+    FOK,
     GTC,
+    GTD,
     IOC,
+    PROTECTED_MARKET,
     ZERO_ADDRESS,
     ZERO_DIGEST,
     Clock,
@@ -61,9 +65,38 @@ CONSTANTS = Constants(
     bond_multiple=0,
 )
 CLOCK = Clock(constants=CONSTANTS, genesis_ms=1_700_000_000_250)
+BONDED = replace(CLOCK, constants=replace(CONSTANTS, bond_multiple=2, period_s=3, beacon_lag_s=2))
+QUOTE_PER_BOND = 50_000  # [FUND-6], where bonds are needed
 OWNERS = tuple(Signer(f"owner {number}") for number in range(3))
 SESSIONS = tuple(Signer(f"session {number}") for number in range(5))
 DICE = 8
+DAY_S = 86_400
+ESCROW: dict[str, Any] = {"payment_methods": (7, 3), "arbitrators": (b"\x0a" * 20,)}
+LEASE = {"tif": GTD, "expiry": 60}  # an expiry here is seconds after the epoch's start
+FORMS: dict[str, dict[str, Any]] = {
+    "fill_or_kill": {"tif": FOK, "expiry": 5},
+    "fill_or_kill_without_expiry": {"tif": FOK},
+    "day": {"tif": DAY},
+    "day_a_second_off": {"tif": DAY, "expiry": 1},
+    "day_of_tomorrow": {"tif": DAY, "expiry": DAY_S},
+    "good_till_date": LEASE,
+    "good_till_no_date": {"tif": GTD},
+    "post_only": {"post_only": True},
+    "post_only_ioc": {"tif": IOC, "expiry": 5, "post_only": True},
+    "protected_market_ioc": {"kind": PROTECTED_MARKET, "tif": IOC, "expiry": 5},
+    "protected_market_fok": {"kind": PROTECTED_MARKET, "tif": FOK, "expiry": 5},
+    "protected_market_gtc": {"kind": PROTECTED_MARKET},
+    "highest_tier": {"min_tier": 3},
+    "tier_above_the_highest": {"min_tier": 4},
+    "lane_1": ESCROW | {"security": 1},
+    "lane_2_good_till_date": ESCROW | LEASE | {"security": 2},
+    "lane_3_ioc": ESCROW | {"security": 3, "tif": IOC, "expiry": 5},
+    "lane_4": ESCROW | {"security": 4},
+    "lane_0_with_methods_and_arbitrators": ESCROW,
+    "lane_1_without_methods": ESCROW | {"security": 1, "payment_methods": ()},
+    "lane_1_without_arbitrators": ESCROW | {"security": 1, "arbitrators": ()},
+    "lane_1_fill_or_kill": ESCROW | {"security": 1, "tif": FOK, "expiry": 5},
+}
 VERBS = (
     ("order", 24),
     ("write", 4),
@@ -73,7 +106,12 @@ VERBS = (
     ("block", 4),
     ("cancel", 2),
     ("settle", 2),
-    ("fund", 2),
+    ("fund", 3),
+    ("form", 8),
+    ("modify", 3),
+    ("decline", 2),
+    ("bond", 1),
+    ("default", 1),
     ("revoke", 1),
     ("fork", 1),
     ("break_feed", 1),
@@ -114,7 +152,8 @@ class MadeOffer:
 class World:
     """Feeds and a chain, growing step by step; `entries`, `blocks` and `epoch` are what came out."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = CLOCK) -> None:
+        self.clock = clock
         self.entries: list[bytes] = []
         self.epoch = FIRST_EPOCH
         self.pens = [
@@ -147,6 +186,8 @@ class World:
                 )
             )
         for owner in OWNERS:
+            if self.clock.constants.bond_multiple:
+                self.facts.append(chain.BondChanged(owner=owner.address, amount=(1, 20, 60, 5000)[purse]))
             self._allocate(owner, MARKET.base, lots * MARKET.lot_size)
             self._allocate(owner, MARKET.quote, lots * 100 * MARKET.tick_size)
         self.add_block(epoch_start_s(CLOCK, FIRST_EPOCH) - 60)
@@ -179,6 +220,16 @@ class World:
             self.facts.append(record)
         else:
             self.facts.append(chain.SessionRevoked(owner=pen.owner.address, session=pen.session.address))
+
+    def _bond(self, dice: Dice) -> None:
+        owner, micro_units = OWNERS[dice.below(len(OWNERS))], (0, 5, 10, 40)[dice.below(4)]
+        self.facts.append(chain.BondChanged(owner=owner.address, amount=micro_units))
+
+    def _default(self, dice: Dice) -> None:
+        guilty, ticket = OWNERS[dice.below(len(OWNERS))], keccak(b"a ticket that failed")
+        victim = OWNERS[0].address
+        if dice.below(3) == 0:
+            self.facts.append(chain.Defaulted(owner=guilty.address, ticket=ticket, victim=victim, amount=7))
 
     def _settle(self, dice: Dice) -> None:
         if not self.offers:
@@ -218,6 +269,20 @@ class World:
         expiry = epoch_start_s(CLOCK, self.epoch) + 1 + life if life >= 2 else 0
         if tif == IOC and life == 1:
             expiry = epoch_start_s(CLOCK, self.epoch) + 60
+        order = self.new_order(pen, side, price_ticks, quantity_lots, tif=tif, expiry=expiry)
+        pen.nonce += dice.below(2)
+        order = self._spoil_order(order, quirk)
+        signer = {4: pen.session, 5: pen.session, 6: pen.session, 7: SESSIONS[0]}.get(quirk, pen.owner)
+        self.say_order(pen, order, signer)
+        if quirk == 8:
+            pen.items.append(order_item(order, signer))
+        if quirk == 9:
+            self.pens[0].items.append(order_item(order, signer))
+        if must_write:
+            self.flush(pen)
+
+    def new_order(self, pen: Pen, side: int, price_ticks: int, quantity_lots: int, **changes: Any) -> Order:
+        """A pen's next order: good till cancelled, settled atomically, unless changed."""
         order = Order(
             market=MARKET_ID,
             owner=pen.owner.address,
@@ -227,25 +292,66 @@ class World:
             kind=0,
             price_ticks=price_ticks,
             quantity_lots=quantity_lots,
-            tif=tif,
-            expiry=expiry,
+            tif=GTC,
+            expiry=0,
             post_only=False,
             min_tier=0,
             payment_methods=(),
             arbitrators=(),
             security=0,
         )
-        pen.nonce += 1 + dice.below(2)
-        order = self._spoil_order(order, quirk)
-        signer = {4: pen.session, 5: pen.session, 6: pen.session, 7: SESSIONS[0]}.get(quirk, pen.owner)
+        pen.nonce += 1
+        return replace(order, **changes)
+
+    def say_order(self, pen: Pen, order: Order, signer: Signer) -> None:
+        """Let a pen write an order with its next entry; the world knows it as its newest."""
         pen.items.append(order_item(order, signer))
         self.orders.append(order)
         self.order_ids.append(digest(DOMAIN, "Order", order))
-        if quirk == 8:
-            pen.items.append(order_item(order, signer))
-        if quirk == 9:
-            self.pens[0].items.append(order_item(order, signer))
-        if must_write:
+
+    def _form(self, dice: Dice) -> None:
+        pen, side, price_ticks = self._pen(dice), dice.below(2), 97 + dice.below(7)
+        quantity_lots, form = 2 + dice.below(9), list(FORMS)[dice.below(len(FORMS))]
+        self.say_form(pen, side, price_ticks, quantity_lots, form)
+        if dice.below(3) != 2:
+            self.flush(pen)
+
+    def say_form(self, pen: Pen, side: int, price_ticks: int, quantity_lots: int, form: str) -> Order:
+        """Let a pen write an order of one of the forms, good or not, that is not plain."""
+        changes, start_s = dict(FORMS[form]), epoch_start_s(CLOCK, max(self.epoch, pen.last.epoch if pen.last else 0))
+        since_s = changes.get("expiry", 0)
+        if changes.get("tif") == DAY:
+            changes["expiry"] = start_s - start_s % DAY_S + DAY_S + since_s
+        elif since_s:
+            changes["expiry"] = start_s + since_s
+        order = self.new_order(pen, side, price_ticks, quantity_lots, **changes)
+        self.say_order(pen, order, pen.owner)
+        return order
+
+    def _modify(self, dice: Dice) -> None:
+        pen = self._pen(dice)
+        own = [order for order in self.orders if order.session == pen.session.address]
+        if not own:
+            return
+        old = own[-1 - dice.below(len(own))]
+        quantity_lots, is_backwards = 2 + dice.below(9), dice.below(4) == 3
+        cancel = [feeds.CANCEL, self.order_ids[self.orders.index(old)]]
+        if not is_backwards:
+            pen.items.append(cancel)
+        self.say_order(pen, self.new_order(pen, old.side, old.price_ticks, quantity_lots), pen.owner)
+        if is_backwards:
+            pen.items.append(cancel)
+        self.flush(pen)
+
+    def _decline(self, dice: Dice) -> None:
+        if not self.offers:
+            return
+        offer = self.offers[-1 - dice.below(len(self.offers))]
+        quirk = dice.below(8)
+        pen = self.pens[0] if quirk == 6 else self.pen_of(offer.maker)
+        ticket = replace(offer.ticket, epoch=offer.ticket.epoch + 1) if quirk == 7 else offer.ticket
+        pen.items.append([feeds.DECLINE, ticket.maker_order, ticket.taker_order, ticket.epoch, 2])
+        if dice.below(4) != 3:
             self.flush(pen)
 
     def _spoil_order(self, order: Order, quirk: int) -> Order:
@@ -461,9 +567,9 @@ class World:
             self.add_block(epoch_start_s(CLOCK, self.epoch + epochs) - CONSTANTS.l_fund + epochs % 2)
 
 
-def build_world(purse: int, steps: Iterable[Step]) -> World:
+def build_world(purse: int, steps: Iterable[Step], clock: Clock = CLOCK) -> World:
     """A world in which these steps have happened."""
-    world = World()
+    world = World(clock)
     world.open_chain(purse)
     for step in steps:
         world.do(step)

@@ -156,7 +156,7 @@ def describe_feed(feed: feeds.Feed) -> Case:
     """A feed as both sides can tell it."""
     seqs = {entry.seq for entry in feed.known}
     next_seq = next(seq for seq in range(len(seqs) + 1) if seq not in seqs)
-    orders = [order for order in orders_of(DOMAIN, MARKET, feed, 2**64 - 1) if not order.is_void]
+    orders = [order for order in orders_of(DOMAIN, CLOCK, MARKET, feed, 2**64 - 1) if not order.is_void]
     return {
         "session": plain(feed.session),
         "next_seq": plain(next_seq),

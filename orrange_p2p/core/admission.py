@@ -1,0 +1,277 @@
+"""First admission: an order that its owner could not pay for when it came is void for good.
+
+An owner's items are read in one order, (claimed epoch, session, seq, index), whatever feeds they stand in, and each
+order is judged by what came before it and by the chain as it was then. So a decision never changes but by an entry that
+belongs earlier; `Admissions` reads on from where it stood, and an owner anew only when such an entry came.
+Spec: protocol/spec/03-orders.md [FUND-5, ORD-7].
+"""
+
+from dataclasses import dataclass
+
+from orrange_p2p.core.feed import Act, HoldRecord, OrderRecord
+from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.ledger import BlockRef, Ledger
+from orrange_p2p.core.needs import NOTHING, Amounts, compute_need
+from orrange_p2p.core.order_forms import SHORT_LIVED
+from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.ranges import complement, total, union
+from orrange_p2p.core.types import Address, Epoch, OrderId, TicketDigest
+
+MAX_LIVE_ORDERS = 100
+_BEFORE_ALL = -1
+
+
+class _Tally:
+    """What an owner's items so far come to at one claimed epoch and its fund block."""
+
+    def __init__(self, rules: MarketRules, ledger: Ledger, owner: Address) -> None:
+        self._rules = rules
+        self._ledger = ledger
+        self._owner = owner
+        self._claimed = Epoch(0)
+        self._block: BlockRef | None = None
+        self._open: dict[OrderId, tuple[OrderRecord, Amounts]] = {}
+        self._tickets: dict[OrderId, dict[TicketDigest, Amounts]] = {}
+        self._deadlines: dict[TicketDigest, int] = {}
+        self.refused: dict[OrderId, None] = {}
+        self.left = NOTHING
+
+    @property
+    def open_count(self) -> int:
+        """Admitted orders that can still trade."""
+        return len(self._open)
+
+    def copy(self) -> "_Tally":
+        """The same, to go on with something that may not come."""
+        other = _Tally(self._rules, self._ledger, self._owner)
+        other._open = dict(self._open)
+        other._tickets = {order_id: dict(tickets) for order_id, tickets in self._tickets.items()}
+        other._deadlines = dict(self._deadlines)
+        return other
+
+    def move_to(self, claimed: Epoch, block: BlockRef | None) -> None:
+        """Go on to a later claimed epoch: what is over leaves, and allocations are as of its fund block."""
+        rules, at_block = self._rules, block.number if block is not None else _BEFORE_ALL
+        self._claimed, self._block = claimed, block
+        market, market_id = rules.market, rules.market_id
+        self.left = Amounts(
+            self._ledger.allocation(self._owner, market_id, market.base, at_block=at_block),
+            self._ledger.allocation(self._owner, market_id, market.quote, at_block=at_block),
+        )
+        records = [record for record, _ in self._open.values()]
+        self._open = {}
+        for record in records:
+            self.enter(record)
+        self._forget_tickets()
+        for order_id in self._tickets:
+            if order_id not in self._open:
+                self.left = self.left.less(self._under_way(order_id))
+
+    def enter(self, record: OrderRecord) -> None:
+        """Count an admitted order among the open ones, if it is."""
+        order = record.order
+        if order.expiry_s and self._rules.epoch_start_s(self._claimed) >= order.expiry_s:
+            return
+        if order.tif in SHORT_LIVED and self._claimed >= record.claimed + self._rules.preset.k:
+            return
+        at_block = self._block.number if self._block is not None else _BEFORE_ALL
+        settled = union(self._ledger.settled_lots(record.order_id, at_block=at_block))
+        unsettled_lots = total(complement(settled, order.quantity_lots))
+        if unsettled_lots:
+            needed = compute_need(self._rules.market, order, order.price_ticks, unsettled_lots)
+            self._open[record.order_id] = record, needed
+            self.left = self.left.less(needed)
+
+    def _forget_tickets(self) -> None:
+        """Drop tickets that can settle no more."""
+        kept: dict[OrderId, dict[TicketDigest, Amounts]] = {}
+        deadlines: dict[TicketDigest, int] = {}
+        for order_id, tickets in self._tickets.items():
+            under_way = {digest: amounts for digest, amounts in tickets.items() if self._is_under_way(digest)}
+            if under_way:
+                kept[order_id] = under_way
+                deadlines |= {digest: self._deadlines[digest] for digest in under_way}
+        self._tickets, self._deadlines = kept, deadlines
+
+    def _is_under_way(self, digest: TicketDigest) -> bool:
+        if self._block is None or self._block.time_s > self._deadlines[digest]:
+            return False
+        settled_in = self._ledger.settled_in(digest)
+        return settled_in is None or settled_in > self._block.number
+
+    def _under_way(self, order_id: OrderId) -> Amounts:
+        amounts = NOTHING
+        for one in self._tickets.get(order_id, {}).values():
+            amounts = amounts.plus(one)
+        return amounts
+
+    def apply(self, act: Act) -> None:
+        """The owner's next item."""
+        if act.hold is not None:
+            self._add_ticket(act.order, act.hold)
+        elif act.is_cancel:
+            self.cancel(act.order.order_id)
+        elif self._may_admit(act.order):
+            self.enter(act.order)
+        else:
+            self.refused[act.order.order_id] = None
+
+    def _may_admit(self, record: OrderRecord) -> bool:
+        """Whether there is room for an order besides the open ones, and its whole quantity is paid for."""
+        order = record.order
+        needed = compute_need(self._rules.market, order, order.price_ticks, order.quantity_lots)
+        return self.open_count < MAX_LIVE_ORDERS and self.left.covers(needed)
+
+    def _add_ticket(self, record: OrderRecord, hold: HoldRecord) -> None:
+        if record.order_id in self.refused or hold.digest in self._tickets.get(record.order_id, {}):
+            return
+        self._deadlines[hold.digest] = hold.ticket.deadline_s
+        if self._is_under_way(hold.digest):
+            ticket = hold.ticket
+            needed = compute_need(self._rules.market, record.order, ticket.price_ticks, ticket.lots)
+            self._tickets.setdefault(record.order_id, {})[hold.digest] = needed
+            if record.order_id not in self._open:
+                self.left = self.left.less(needed)
+
+    def cancel(self, order_id: OrderId) -> None:
+        """A Cancel of one of the owner's orders; its tickets go on."""
+        known = self._open.pop(order_id, None)
+        if known is not None:
+            self.left = self.left.plus(known[1]).less(self._under_way(order_id))
+
+
+class _OwnerQueue:
+    """One owner's items in order: how far they were read, and what they came to."""
+
+    def __init__(self, feeds: Feeds, ledger: Ledger, owner: Address) -> None:
+        self._feeds = feeds
+        self._ledger = ledger
+        self._owner = owner
+        self._version = -1
+        self._epoch = Epoch(0)
+        self._start()
+
+    def _start(self) -> None:
+        self._read: dict[Address, tuple[list[Act], int]] = {}
+        self._waiting: list[Act] = []
+        self._last: Act | None = None
+        self.tally = _Tally(self._feeds.rules, self._ledger, self._owner)
+
+    def advance(self, epoch: Epoch) -> list[OrderId]:
+        """Decide on every order that claims an epoch up to this one.
+
+        Returns the orders on which an earlier decision was changed.
+        """
+        self._epoch = max(self._epoch, epoch)
+        before: dict[OrderId, None] | None = None
+        version = self._feeds.version(self._owner)
+        if version != self._version:
+            self._version = version
+            if not self._collect():
+                before = self.tally.refused
+                self._start()
+                self._collect()
+        self._decide()
+        if before is None:
+            return []
+        now = self.tally.refused
+        return [one for one in before if one not in now] + [one for one in now if one not in before]
+
+    def _collect(self) -> bool:
+        """Fetch items that came since; False if one of them belongs before what was read."""
+        fresh: list[Act] = []
+        for session in self._feeds.sessions_of_owner(self._owner):
+            feed = self._feeds.feed(session)
+            acts = feed.acts if feed is not None and feed.owner == self._owner else []
+            known, count = self._read.get(session, (acts, 0))
+            if known is not acts and count:
+                return False
+            fresh.extend(acts[count:])
+            self._read[session] = acts, len(acts)
+        if fresh:
+            self._waiting = sorted(self._waiting + fresh, key=_place)
+        return not fresh or self._last is None or _place(self._last) < _place(self._waiting[0])
+
+    def _decide(self) -> None:
+        for count, act in enumerate(self._waiting):
+            if act.claimed > self._epoch or not self._move_to(act.claimed):
+                self._waiting = self._waiting[count:]
+                return
+            self.tally.apply(act)
+            self._last = act
+        self._waiting = []
+
+    def _move_to(self, claimed: Epoch) -> bool:
+        if self._last is not None and self._last.claimed == claimed:
+            return True
+        rules = self._feeds.rules
+        limit_s = rules.epoch_start_s(claimed) - rules.preset.fund_lag_s
+        if not self._ledger.has_passed(limit_s):
+            return False
+        self.tally.move_to(claimed, self._ledger.fund_block(limit_s))
+        return True
+
+    def compute_room(self, claimed: Epoch, block: BlockRef | None) -> _Tally:
+        """What an order would meet that claims an epoch next, with `block` for its fund block."""
+        tally = self.tally.copy()
+        tally.move_to(claimed, block)
+        for act in self._waiting:
+            if act.hold is None and not act.is_cancel:
+                tally.enter(act.order)
+            else:
+                tally.apply(act)
+        return tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What is left of an owner's allocation for its next order, and how many orders it has open."""
+
+    left: Amounts
+    open_count: int
+
+
+class Admissions:
+    """Which orders of a market are admitted; asked up to an epoch whose fund block is known."""
+
+    def __init__(self, feeds: Feeds, ledger: Ledger) -> None:
+        self._feeds = feeds
+        self._ledger = ledger
+        self._queues: dict[Address, _OwnerQueue] = {}
+        self._changed: dict[OrderId, None] = {}
+
+    def advance(self, owner: Address, epoch: Epoch) -> None:
+        """Decide on an owner's orders up to an epoch."""
+        queue = self._queues.get(owner)
+        if queue is None:
+            queue = self._queues[owner] = _OwnerQueue(self._feeds, self._ledger, owner)
+        for order_id in queue.advance(epoch):
+            self._changed[order_id] = None
+
+    def admits(self, record: OrderRecord, epoch: Epoch) -> bool:
+        """Whether an order that claims at most this epoch is admitted; what cannot be decided yet is."""
+        self.advance(record.order.owner, epoch)
+        return record.order_id not in self._queues[record.order.owner].tally.refused
+
+    def compute_room(self, owner: Address, claimed: Epoch, cancelled: tuple[OrderId, ...] = ()) -> Room:
+        """What first admission has left for an owner's order that claims an epoch next, after those Cancels.
+
+        As far as is known: with the last block, if the fund block may still be a later one.
+        """
+        self.advance(owner, claimed)
+        rules, last = self._feeds.rules, self._ledger.last_block
+        limit_s = rules.epoch_start_s(claimed) - rules.preset.fund_lag_s
+        block = self._ledger.fund_block(limit_s) if self._ledger.has_passed(limit_s) else last
+        tally = self._queues[owner].compute_room(claimed, block)
+        for order_id in cancelled:
+            tally.cancel(order_id)
+        return Room(left=tally.left, open_count=tally.open_count)
+
+    def take_changed(self) -> tuple[OrderId, ...]:
+        """Orders on which a decision was changed since the last call, by entries that belong earlier."""
+        changed, self._changed = self._changed, {}
+        return tuple(changed)
+
+
+def _place(act: Act) -> tuple[int, bytes, int, int]:
+    return act.claimed, act.order.order.session, act.seq, act.index
