@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernel_world import GENESIS_MS, RULES
 
-from orrange_p2p.core.own_forms import DAY_S, check_form, default_expiry_s, latest_claim
+from orrange_p2p.core.order_forms import SECONDS_A_DAY as DAY_S
+from orrange_p2p.core.own_forms import check_form, default_expiry_s, latest_claim
 from orrange_p2p.core.presets import PRESETS
 from orrange_p2p.core.types import U64_MAX, Address, Order, OrderKind, Side, TimeInForce
 from orrange_p2p.errors import OrderError
