@@ -42,12 +42,11 @@ def words_of(domain: Domain, clock: Clock, market: Market, feed: Feed) -> list[W
     for entry in feed.standing:
         for index, item in enumerate(entry.items):
             if item[0] == OFFER:
-                for hold in holds_of_offer(domain, clock, entry, index, placed)[:1]:
-                    words.append(word_of(hold, is_offer=True, taker=feed.session))
+                holds = holds_of_offer(domain, clock, entry, index, placed)[:1]
+                words += [word_of(hold, is_offer=True, taker=feed.session) for hold in holds]
             elif item[0] == TICKET:
-                holds = holds_of_ticket_item(domain, clock, entry, index, placed, is_session_dead=False)
-                for hold in holds[:1]:
-                    words.append(word_of(hold, is_offer=False, taker=recover(hold.ticket_digest, item[2])))
+                holds = holds_of_ticket_item(domain, clock, entry, index, placed, is_session_dead=False)[:1]
+                words += [word_of(one, is_offer=False, taker=recover(one.ticket_digest, item[2])) for one in holds]
     return words
 
 

@@ -9,79 +9,24 @@ from orrange_p2p.core.book import BookKeeper
 from orrange_p2p.core.feeds import Feeds
 from protocol.reference import chain, feeds
 from protocol.reference.book import encode_book
-from protocol.reference.signing import digest, keccak
-from protocol.reference.types import BUY, GTD, SELL, Digest, Order, Ticket, epoch_start_s
+from protocol.reference.signing import keccak
+from protocol.reference.types import BUY, GTD, SELL, epoch_start_s
 from tests.core.adapters import fast_ledger, fast_rules, kept_book, verified
 from tests.core.both import book_of_both, live, matchable
-from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET, MARKET_ID
-from tests.core.small_worlds import offer_item, reference_book_at, ticket_item
+from tests.core.pens import FIRST_EPOCH, MARKET, MARKET_ID
+from tests.core.small_worlds import (
+    NOW_S,
+    allocate,
+    offer,
+    offer_item,
+    order_named,
+    poor_world,
+    put,
+    reference_book_at,
+    settle,
+    ticket_item,
+)
 from tests.core.worlds import BONDED, CLOCK, ESCROW, OWNERS, World
-
-NOW_S = epoch_start_s(CLOCK, FIRST_EPOCH)
-
-
-def poor_world(lots: int = 15, clock: Any = CLOCK) -> World:
-    """A world in which every owner can sell that many lots, and pay for as many at 100 ticks."""
-    world = World(clock)
-    world.open_chain(0)
-    facts = tuple(
-        replace(fact, delta=fact.delta // 15 * lots) if isinstance(fact, chain.FundsChanged) else fact
-        for fact in world.blocks[0].facts
-    )
-    world.blocks[0] = replace(world.blocks[0], facts=facts)
-    return world
-
-
-def put(world: World, pen: int, side: int, lots: int, **changes: Any) -> Digest:
-    """An order at 100 ticks, written at once."""
-    hand = world.pens[pen]
-    world.say_order(hand, world.new_order(hand, side, 100, lots, **changes), hand.owner)
-    world.flush(hand)
-    return world.order_ids[-1]
-
-
-def order_named(world: World, order_id: Digest) -> Order:
-    """An order of a world."""
-    return world.orders[world.order_ids.index(order_id)]
-
-
-def offer(world: World, maker: Digest, taker: Digest, lots: int) -> Ticket:
-    """An Offer of a taker's, with the maker's Ready inside, written at once."""
-    ticket = world.ticket_between(order_named(world, maker), order_named(world, taker), lots, 0, world.epoch)
-    pens = [world.pen_of(order_named(world, order_id)) for order_id in (taker, maker)]
-    pens[0].items.append(offer_item(world, ticket, *pens))
-    world.flush(pens[0])
-    return ticket
-
-
-def allocate(world: World, owner: int, lots: int, time_s: int) -> None:
-    """Base for so many lots to sell, in a block of that time."""
-    delta = lots * MARKET.lot_size
-    fact = chain.FundsChanged(owner=OWNERS[owner].address, market=MARKET_ID, token=MARKET.base, delta=delta)
-    world.facts.append(fact)
-    world.add_block(time_s)
-
-
-def settle(world: World, ticket: Ticket, *, is_maker_buyer: bool, owners: tuple[int, int]) -> None:
-    """The chain settles a ticket with the next block."""
-    maker, taker = owners
-    world.facts.append(
-        chain.TradeSettled(
-            ticket=digest(DOMAIN, "Ticket", ticket),
-            market=MARKET_ID,
-            maker_order=ticket.maker_order,
-            taker_order=ticket.taker_order,
-            maker_owner=OWNERS[maker].address,
-            taker_owner=OWNERS[taker].address,
-            is_maker_buyer=is_maker_buyer,
-            price_ticks=ticket.price_ticks,
-            maker_from=ticket.maker_from,
-            maker_to=ticket.maker_to,
-            taker_from=ticket.taker_from,
-            taker_to=ticket.taker_to,
-        )
-    )
-
 
 # first admission
 

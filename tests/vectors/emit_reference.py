@@ -26,7 +26,7 @@ def compute_vectors() -> dict[str, Any]:
         "codec/signatures.json": {"cases": codec_cases.signature_cases()},
         "feeds/feeds.json": {
             **world_cases.setting(),
-            "cases": [world_cases.feed_case(name, world) for name, world in world_cases.feed_worlds()],
+            "cases": [world_cases.feed_case(*told) for told in world_cases.feed_worlds()],
         },
         "matching/books.json": {
             "cases": [world_cases.matching_case(name, bare) for name, bare in world_cases.matching_bares()],
@@ -34,9 +34,9 @@ def compute_vectors() -> dict[str, Any]:
     }
     files["sync/roots.json"] = {"cases": list(sync_cases.root_cases())}
     files["sync/answers.json"] = {"cases": list(sync_cases.answer_cases())}
-    for group in ("orders", "holds", "funds", "thrown"):
-        cases = [world_cases.book_case(name, world) for name, world in world_cases.book_worlds(group)]
-        files[f"book/{group}.json"] = {**world_cases.setting(), "cases": cases}
+    for group in ("orders", "holds", "funds", "admission", "bonds", "thrown"):
+        cases = [world_cases.book_case(*told) for told in world_cases.book_worlds(group)]
+        files[f"book/{group}.json"] = {**world_cases.book_setting(group), "cases": cases}
     return files
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -129,6 +130,8 @@ def test_signatures_recover_to_whom_they_should(case: Case) -> None:
 
 # feeds and books
 
+BOOK_FILES = ("orders", "holds", "funds", "admission", "bonds", "thrown")
+
 
 def rules_of(case: Case) -> tuple[Digests, MarketRules]:
     """The program's form of a file's setting."""
@@ -146,7 +149,11 @@ def rules_of(case: Case) -> tuple[Digests, MarketRules]:
     named = {name: int(value) for name, value in case["constants"].items()}
     preset = Preset(name="vectors", ticket_life_s=named.pop("d"), fund_lag_s=named.pop("l_fund"), **named)
     rules = MarketRules(
-        market=market, market_id=digests.market(market), preset=preset, genesis_ms=int(case["genesis_ms"])
+        market=market,
+        market_id=digests.market(market),
+        preset=preset,
+        genesis_ms=int(case["genesis_ms"]),
+        quote_per_bond=int(case.get("quote_per_bond", "1")),
     )
     return digests, rules
 
@@ -233,9 +240,9 @@ def ledger_of(case: Case, rules: MarketRules) -> Ledger:
     return ledger
 
 
-@pytest.mark.parametrize("case", cases_of(*(f"book/{group}.json" for group in ("orders", "holds", "funds", "thrown"))))
+@pytest.mark.parametrize("case", cases_of(*(f"book/{group}.json" for group in BOOK_FILES)))
 def test_books_are_the_same_bytes(case: Case) -> None:
-    """[BOOK-1..3], [ORD-6], [HOLD-1..6], [FUND-1..4]."""
+    """[BOOK-1..3], [ORD-1..7], [HOLD-1..7], [FUND-1..7]."""
     digests, rules = rules_of(case)
     ledger, epoch = ledger_of(case, rules), types.Epoch(int(case["epoch"]))
     block = ledger.fund_block(rules.epoch_start_s(epoch) - rules.preset.fund_lag_s)
@@ -244,6 +251,16 @@ def test_books_are_the_same_bytes(case: Case) -> None:
     book = compute_book(feeds, ledger, epoch, block)
     assert "0x" + book.encode().hex() == case["book"]
     assert "0x" + book.digest().hex() == case["digest"]
+
+
+def test_every_rule_of_orders_and_the_book_has_a_case_that_shows_it_alone() -> None:
+    """Thrown worlds show everything at once and do not count; of 02-feeds.md, what a feed's entries alone can show."""
+    rules = re.findall(r"^- \[([A-Z]+-\d+)\]", (ROOT / "protocol/spec/03-orders.md").read_text("utf-8"), re.MULTILINE)
+    cases = [case for name in BOOK_FILES for case in load(f"book/{name}.json")["cases"]]
+    shown = {rule for case in cases if not case["name"].startswith("thrown") for rule in case["rules"]}
+    assert set(rules) - shown == set()
+    of_feeds = {rule for case in load("feeds/feeds.json")["cases"] for rule in case["rules"]}
+    assert of_feeds >= {f"FEED-{number}" for number in range(1, 9)}
 
 
 # matching
