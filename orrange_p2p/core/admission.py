@@ -155,6 +155,7 @@ class _OwnerQueue:
         self._read: dict[Address, tuple[list[Act], int]] = {}
         self._waiting: list[Act] = []
         self._last: Act | None = None
+        self._is_behind = False  # whether an order waits for a fund block to be known
         self.tally = _Tally(self._feeds.rules, self._ledger, self._owner)
 
     def advance(self, epoch: Epoch) -> list[OrderId]:
@@ -162,9 +163,11 @@ class _OwnerQueue:
 
         Returns the orders on which an earlier decision was changed.
         """
+        version = self._feeds.version(self._owner)
+        if version == self._version and (epoch <= self._epoch or not self._waiting) and not self._is_behind:
+            return []
         self._epoch = max(self._epoch, epoch)
         before: dict[OrderId, None] | None = None
-        version = self._feeds.version(self._owner)
         if version != self._version:
             self._version = version
             if not self._collect():
@@ -193,8 +196,11 @@ class _OwnerQueue:
         return not fresh or self._last is None or _place(self._last) < _place(self._waiting[0])
 
     def _decide(self) -> None:
+        self._is_behind = False
         for count, act in enumerate(self._waiting):
-            if act.claimed > self._epoch or not self._move_to(act.claimed):
+            is_due = act.claimed <= self._epoch
+            self._is_behind = is_due and not self._move_to(act.claimed)
+            if not is_due or self._is_behind:
                 self._waiting = self._waiting[count:]
                 return
             self.tally.apply(act)

@@ -177,7 +177,7 @@ class Windows:
             if agreed is None:
                 contested.append(order_id)  # stays in, so that it is seen to cross
             merged[order_id] = Epoch(min(ours, effective)) if agreed is None else agreed
-        book = compute_book(self._feeds, self._ledger, epoch, block)
+        book = compute_book(self._feeds, self._ledger, epoch, block, self.keeper.admissions)
         missing = frozenset(self.absent) & frozenset(absent)
         present = tuple(order for order in book.orders if order.order.session not in missing)
         parked_before = epoch - self._rules.preset.w
