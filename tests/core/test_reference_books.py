@@ -25,7 +25,7 @@ from tests.core.adapters import (
 from tests.core.pens import FIRST_EPOCH, MARKET_ID
 from tests.core.small_worlds import reference_book_at, reference_book_of
 from tests.core.strategies import SIGNED_WORLDS, throw_assignment, throw_skips, worlds
-from tests.core.worlds import World, build_world, throw_steps
+from tests.core.worlds import CLOCK, World, build_world, throw_steps
 
 PERIOD = first_period(MARKET_ID)
 
