@@ -1,7 +1,7 @@
-"""`orrange order`: place, cancel and list the orders of a running node's owner."""
+"""`orrange order`: place, modify, cancel and list the orders of a running node's owner."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,21 +9,25 @@ import typer
 
 from orrange_p2p.api.client import call_node
 from orrange_p2p.cli.options import AsJson, ConfigFile, DataDir, MarketName, Socket, examples, find_socket
+from orrange_p2p.cli.order_terms import (
+    TIMES_IN_FORCE,
+    compute_worst_ticks,
+    describe_terms,
+    parse_expiry,
+    parse_slippage,
+)
 from orrange_p2p.cli.output import console, print_json, rows_table, short_id
 from orrange_p2p.cli.units import MarketUnits
 from orrange_p2p.errors import ConfigError, OrderError
 
 app = typer.Typer(
     name="order",
-    help="Place, cancel and list orders through a running node.",
+    help="Place, modify, cancel and list orders through a running node.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
-_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MIN_PREFIX = 6
-_UNIX_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @app.command(
@@ -31,76 +35,179 @@ _UNIX_START = datetime(1970, 1, 1, tzinfo=UTC)
     epilog=examples(
         ("orrange order place buy 235.62 1.5 --data-dir alice", "rests until filled or cancelled"),
         ("orrange order place sell 235.40 0.25 --tif IOC --data-dir alice", "trades soon or not at all"),
-        ("orrange order place buy 235.62 1.5 --expiry 10m --data-dir alice", "ends after ten minutes"),
+        ("orrange order place sell 235.40 0.25 --tif FOK --data-dir alice", "trades whole or not at all"),
+        ("orrange order place buy 235.62 1.5 --tif DAY --data-dir alice", "ends at the next 00:00 UTC"),
+        ("orrange order place buy 235.62 1.5 --tif GTD --expiry 10m --data-dir alice", "ends after ten minutes"),
+        ("orrange order place buy 235.62 1.5 --post-only --data-dir alice", "is never the taker"),
+        ("orrange order place buy market 1.5 --slippage 0.5% --data-dir alice", "at most 0.5% above the best price"),
+        ("orrange order place buy 236.00 1.5 --market-order --data-dir alice", "at most at 236.00"),
     ),
 )
 def place_order(
     side: Annotated[str, typer.Argument(metavar="SIDE", help="buy or sell.", show_default=False)],
-    price: Annotated[str, typer.Argument(metavar="PRICE", help="Limit price, quote for one base.")],
+    price: Annotated[
+        str, typer.Argument(metavar="PRICE", help="Limit price, quote for one base; or market, with --slippage.")
+    ],
     quantity: Annotated[str, typer.Argument(metavar="QUANTITY", help="How much base.")],
     market: MarketName = None,
     tif: Annotated[
-        str,
-        typer.Option("--tif", metavar="GTC|IOC", help="Rest until cancelled, or trade at once and cancel the rest."),
-    ] = "GTC",
+        str | None,
+        typer.Option(
+            "--tif",
+            metavar="GTC|IOC|FOK|DAY|GTD",
+            help="Until cancelled; at once, cancel the rest; at once and whole; until 00:00 UTC; until --expiry. "
+            "[default: GTC, of a market order IOC]",
+        ),
+    ] = None,
     expiry: Annotated[
         str | None,
         typer.Option(
             "--expiry", metavar="WHEN", help="A duration (30s, 10m, 2h, 7d), unix seconds, or 2030-01-31T12:00:00Z."
         ),
     ] = None,
+    post_only: Annotated[bool, typer.Option("--post-only", metavar="", help="Rest, never take.")] = False,
+    market_order: Annotated[
+        bool, typer.Option("--market-order", metavar="", help="A market order: PRICE is the worst one accepted.")
+    ] = False,
+    slippage: Annotated[
+        str | None,
+        typer.Option(
+            "--slippage", metavar="PERCENT", help="How much worse than the best price of the book, like 0.5%."
+        ),
+    ] = None,
+    min_tier: Annotated[
+        int, typer.Option("--min-tier", metavar="0..3", help="Trade only with owners of this tier or above.")
+    ] = 0,
     data_dir: DataDir = None,
     socket: Socket = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Place a limit order; it is on the node's disk and on its way when this returns."""
-    for field, value, known in (("SIDE", side.lower(), ("buy", "sell")), ("--tif", tif.upper(), ("GTC", "IOC"))):
-        if value not in known:
-            raise typer.BadParameter(f"expected {' or '.join(known)}, was {value!r}", param_hint=field)
+    """Place an order; it is on the node's disk and on its way when this returns."""
+    is_market = market_order or slippage is not None
+    written_tif = (tif or ("IOC" if is_market else "GTC")).upper()
+    known = (("SIDE", side.lower(), ("buy", "sell")), ("--tif", written_tif, TIMES_IN_FORCE))
+    for field, value, choices in known:
+        if value not in choices:
+            expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            raise typer.BadParameter(f"expected {expected}, was {value!r}", param_hint=field)
+    if (price == "market") != (slippage is not None):
+        raise typer.BadParameter("expected the word market together with --slippage, or a price", param_hint="PRICE")
     path = find_socket(data_dir, socket, config)
     expiry_s = 0 if expiry is None else parse_expiry(expiry)
     units = ask_units(path, market)
-    price_ticks, quantity_lots = units.price_ticks(price), units.quantity_lots(quantity)
+    if slippage is None:
+        price_ticks = units.price_ticks(price)
+    else:
+        book = call_node(path, "book", {"market": units.name, "depth": 1})
+        price_ticks = compute_worst_ticks(side.lower(), book, parse_slippage(slippage))
     params = {
         "market": units.name,
         "side": side.lower(),
         "price_ticks": price_ticks,
-        "quantity_lots": quantity_lots,
-        "tif": tif.upper(),
+        "quantity_lots": units.quantity_lots(quantity),
+        "tif": written_tif,
         "expiry_s": expiry_s,
+        "kind": "protected_market" if is_market else "limit",
+        "post_only": post_only,
+        "min_tier": min_tier,
     }
-    answer = call_node(path, "order.place", params)
+    _say_placed("placed", params, call_node(path, "order.place", params), units, as_json=as_json)
+
+
+def _say_placed(
+    word: str, params: dict[str, Any], answer: dict[str, Any], units: MarketUnits, *, as_json: bool
+) -> None:
+    price, quantity = units.price(params["price_ticks"]), units.quantity(params["quantity_lots"])
     if as_json:
-        print_json({**params, **answer, "price": units.price(price_ticks), "quantity": units.quantity(quantity_lots)})
+        print_json({**params, **answer, "price": price, "quantity": quantity})
         return
+    limit = "at most at" if params["side"] == "buy" else "at least at"
+    expiry_s = params["expiry_s"]
     typer.echo(
-        f"placed {answer['order_id']}: {side.lower()} {units.quantity(quantity_lots)} {units.base} at "
-        f"{units.price(price_ticks)} {units.quote}, {tif.upper()}"
+        f"{word} {answer['order_id']}: {params['side']} {quantity} {units.base} "
+        f"{'at' if params['kind'] == 'limit' else limit} {price} {units.quote}, {describe_terms(params)}"
         + (f", until {datetime.fromtimestamp(expiry_s, UTC):%Y-%m-%dT%H:%M:%SZ}" if expiry_s else "")
     )
 
 
 @app.command(
-    "cancel",
-    epilog=examples(("orrange order cancel 0x3f9ac2d1b0 --data-dir alice", "the id as `orrange order list` shows it")),
+    "modify",
+    epilog=examples(
+        ("orrange order modify 0x3f9ac2d1b0 --price 235.70 --data-dir alice", "what is left of it, at another price"),
+        ("orrange order modify 0x3f9ac2d1b0 --quantity 2 --data-dir alice", "for 2 base from now on"),
+        ("orrange order modify 0x3f9ac2d1b0 --expiry 1h --data-dir alice", "ends in an hour"),
+    ),
 )
-def cancel_order(
+def modify_order(
     order_id: Annotated[str, typer.Argument(metavar="ID", help="The order's id, or the beginning of it.")],
+    price: Annotated[str | None, typer.Option("--price", metavar="PRICE", help="Another limit price.")] = None,
+    quantity: Annotated[
+        str | None,
+        typer.Option("--quantity", metavar="QUANTITY", help="How much base from now on; what is left if not given."),
+    ] = None,
+    expiry: Annotated[
+        str | None, typer.Option("--expiry", metavar="WHEN", help="Another expiry, written as for `order place`.")
+    ] = None,
     market: MarketName = None,
     data_dir: DataDir = None,
     socket: Socket = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a live order; lots already agreed in a ticket still settle."""
+    """Replace a live order by another, in one step: nobody sees the one gone without the other."""
+    if price is None and quantity is None and expiry is None:
+        raise typer.BadParameter("expected a new one, was none", param_hint="--price, --quantity or --expiry")
     path = find_socket(data_dir, socket, config)
-    params = {"market": market} if market is not None else {}
-    answer = call_node(path, "order.cancel", {**params, "order_id": _whole_id(path, params, order_id.lower())})
+    units = ask_units(path, market)
+    params: dict[str, Any] = {"market": units.name}
+    params["order_id"] = _whole_id(path, params, order_id.lower())
+    if price is not None:
+        params["price_ticks"] = units.price_ticks(price)
+    if quantity is not None:
+        params["quantity_lots"] = units.quantity_lots(quantity)
+    if expiry is not None:
+        params["expiry_s"] = parse_expiry(expiry)
+    answer = call_node(path, "order.modify", params)
     if as_json:
         print_json(answer)
         return
-    typer.echo(f"cancelled {answer['order_id']}")
+    typer.echo(f"modified {answer['replaced']}: it is {answer['order_id']} now")
+
+
+@app.command(
+    "cancel",
+    epilog=examples(
+        ("orrange order cancel 0x3f9ac2d1b0 --data-dir alice", "the id as `orrange order list` shows it"),
+        ("orrange order cancel --all --data-dir alice", "every live order of this node"),
+    ),
+)
+def cancel_order(
+    order_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The order's id, or the beginning of it.", show_default=False)
+    ] = None,
+    is_all: Annotated[bool, typer.Option("--all", metavar="", help="Cancel every live order.")] = False,
+    market: MarketName = None,
+    data_dir: DataDir = None,
+    socket: Socket = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a live order, or all; lots already agreed in a ticket still settle."""
+    if is_all == (order_id is not None):
+        raise typer.BadParameter("expected an order's id or --all, and not both", param_hint="ID")
+    path = find_socket(data_dir, socket, config)
+    params = {"market": market} if market is not None else {}
+    if order_id is None:
+        answer = call_node(path, "order.cancel_all", params)
+        lines = [f"cancelled {one}" for one in answer["order_ids"]] or ["no live orders to cancel"]
+    else:
+        answer = call_node(path, "order.cancel", {**params, "order_id": _whole_id(path, params, order_id.lower())})
+        lines = [f"cancelled {answer['order_id']}"]
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo("\n".join(lines))
 
 
 @app.command("list", epilog=examples(("orrange order list --data-dir alice", "with what of each is still open")))
@@ -128,7 +235,7 @@ def list_orders(
             units.price(order["price_ticks"]),
             units.quantity(order["quantity_lots"]),
             units.quantity(order["free_lots"]),
-            order["tif"],
+            describe_terms(order),
             _state(order["is_matchable"]),
         )
         for order in answer["orders"]
@@ -151,35 +258,6 @@ def ask_units(path: Path, market: str | None) -> MarketUnits:
         if market in (None, one["name"]):
             return MarketUnits.from_answer(one["name"], one["units"])
     raise ConfigError(f"expected --market with one of {known}, was {market}")
-
-
-def parse_expiry(text: str, *, now_s: int | None = None) -> int:
-    """Unix seconds of a written expiry.
-
-    Args:
-        text: a duration from now, unix seconds, or an ISO time with its zone.
-        now_s: the time now; this machine's clock if None.
-
-    Raises:
-        OrderError: none of these.
-    """
-    if duration := _DURATION.fullmatch(text):
-        import time
-
-        now_s = int(time.time()) if now_s is None else now_s
-        return now_s + int(duration[1]) * _UNIT_S[duration[2]]
-    if text.isascii() and text.isdigit() and len(text) <= 19:
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        message = (
-            f"expiry: expected a duration like 10m, unix seconds or a time like 2030-01-31T12:00:00Z, was {text!r}"
-        )
-        raise OrderError("expiry", text, "ORD-6", message)
-    return (moment - _UNIX_START) // timedelta(seconds=1)
 
 
 def _whole_id(path: Path, params: dict[str, Any], text: str) -> str:

@@ -9,7 +9,7 @@ from orrange_p2p.config import MarketConfig, NetworkConfig
 from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.ranges import total
-from orrange_p2p.core.types import Epoch, OrderId, Side, TimeInForce
+from orrange_p2p.core.types import Address, Epoch, OrderId, OrderKind, Side, TimeInForce
 from orrange_p2p.errors import ConfigError, OrderError
 from orrange_p2p.launch.conserve import compute_moved
 from orrange_p2p.launch.report import Measurements
@@ -18,7 +18,8 @@ from orrange_p2p.node import Node
 
 MAX_ROWS = 10_000
 
-Choice = TypeVar("Choice", Side, TimeInForce)
+Choice = TypeVar("Choice", Side, TimeInForce, OrderKind)
+Item = TypeVar("Item", int, str)
 
 
 def control_methods(node: Node, network: NetworkConfig, measurements: Measurements) -> dict[str, Method]:
@@ -26,7 +27,9 @@ def control_methods(node: Node, network: NetworkConfig, measurements: Measuremen
     owner = _Owner(node, network, measurements)
     return {
         "order.place": owner.place,
+        "order.modify": owner.modify,
         "order.cancel": owner.cancel,
+        "order.cancel_all": owner.cancel_all,
         "order.list": owner.orders,
         "book": owner.book,
         "book.digest": owner.digest,
@@ -58,8 +61,32 @@ class _Owner:
             _integer(params, "quantity_lots"),
             tif=_choice(params, "tif", TimeInForce, default="GTC"),
             expiry_s=_integer(params, "expiry_s", default=0),
+            kind=_choice(params, "kind", OrderKind, default="limit"),
+            post_only=_boolean(params, "post_only"),
+            min_tier=_integer(params, "min_tier", default=0),
+            payment_methods=tuple(_list(params, "payment_methods", int)),
+            arbitrators=tuple(_address(one) for one in _list(params, "arbitrators", str)),
+            security=_integer(params, "security", default=0),
         )
         return {"order_id": f"0x{order_id.hex()}"}
+
+    async def modify(self, params: Params) -> Mapping[str, Any]:
+        """Replace an order; what is not named stays, and a quantity not named is what no ticket has taken."""
+        _, rules, _ = self._market(params)
+        replaced = _order_id(params)
+        names = ("price_ticks", "quantity_lots", "expiry_s")
+        price_ticks, quantity_lots, expiry_s = (
+            _integer(params, name) if params.get(name) is not None else None for name in names
+        )
+        order_id = await self._node.modify_order(
+            rules.market_id, replaced, price_ticks=price_ticks, quantity_lots=quantity_lots, expiry_s=expiry_s
+        )
+        return {"order_id": f"0x{order_id.hex()}", "replaced": f"0x{replaced.hex()}"}
+
+    async def cancel_all(self, params: Params) -> Mapping[str, Any]:
+        _, rules, _ = self._market(params)
+        order_ids = await self._node.cancel_all_orders(rules.market_id)
+        return {"order_ids": [f"0x{order_id.hex()}" for order_id in order_ids]}
 
     async def cancel(self, params: Params) -> Mapping[str, Any]:
         _, rules, _ = self._market(params)
@@ -87,6 +114,10 @@ class _Owner:
                     "quantity_lots": order.quantity_lots,
                     "free_lots": free,
                     "tif": order.tif.name,
+                    "kind": order.kind.name.lower(),
+                    "expiry_s": order.expiry_s,
+                    "post_only": order.post_only,
+                    "min_tier": order.min_tier,
                     "epoch": record.claimed,
                     "is_matchable": row.is_matchable if row is not None else None,
                 }
@@ -244,6 +275,30 @@ def _integer(params: Params, name: str, *, default: int | None = None) -> int:
     if type(value) is not int:
         raise OrderError(name, value, "ORD-1", f"{name}: expected an integer, was {value!r}")
     return value
+
+
+def _boolean(params: Params, name: str) -> bool:
+    value = params.get(name, False)
+    if type(value) is not bool:
+        raise OrderError(name, value, "ORD-1", f"{name}: expected true or false, was {value!r}")
+    return value
+
+
+def _list(params: Params, name: str, kind: type[Item]) -> list[Item]:
+    value = params.get(name, [])
+    if not isinstance(value, list) or not all(type(one) is kind for one in value):
+        raise OrderError(name, value, "ORD-4", f"{name}: expected a list of {kind.__name__}, was {value!r}")
+    return value
+
+
+def _address(text: str) -> Address:
+    try:
+        decoded = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        decoded = b""
+    if len(decoded) != 20:
+        raise OrderError("arbitrators", text, "ORD-4", f"arbitrators: expected 0x and 40 hex digits, was {text!r}")
+    return Address(decoded)
 
 
 def _choice(params: Params, name: str, kind: type[Choice], *, default: str | None = None) -> Choice:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orrange_p2p.cli.order import parse_expiry
+from orrange_p2p.cli.order_terms import compute_worst_ticks, parse_expiry, parse_slippage
 from orrange_p2p.cli.units import U64_MAX, MarketUnits
 from orrange_p2p.errors import OrderError
 
@@ -118,3 +118,24 @@ def test_an_expiry_is_a_duration_a_time_or_seconds(text: str, expected: int) -> 
 def test_any_other_expiry_is_refused(text: str) -> None:
     with pytest.raises(OrderError, match="expiry: expected a duration like 10m"):
         parse_expiry(text, now_s=1000)
+
+
+@pytest.mark.parametrize("text", ["", "0.5", "100%", "-1%", "1e1%", "0.00001%", "½%", "1 %"])
+def test_what_is_no_percentage_below_100_is_refused(text: str) -> None:
+    with pytest.raises(OrderError, match="expected a percentage like 0.5%") as caught:
+        parse_slippage(text)
+    assert caught.value.field == "slippage"
+
+
+@given(st.sampled_from(["buy", "sell"]), st.integers(1, U64_MAX), st.integers(0, 999_999))
+def test_a_market_orders_worst_price_is_never_beyond_its_slippage(side: str, best: int, parts: int) -> None:
+    """A part of a tick is the owner's."""
+    slippage = parse_slippage(f"{parts // 10_000}.{parts % 10_000:04d}%")
+    worst = compute_worst_ticks(side, {"asks": [{"price_ticks": best}], "bids": [{"price_ticks": best}]}, slippage)
+    away = worst - best if side == "buy" else best - worst
+    assert 0 <= away * 1_000_000 <= best * parts < (away + 1) * 1_000_000
+
+
+def test_a_market_order_needs_somebody_on_the_other_side() -> None:
+    with pytest.raises(OrderError, match="expected somebody who sells, was none in the book"):
+        compute_worst_ticks("buy", {"asks": [], "bids": [{"price_ticks": 5}]}, Fraction(1, 100))
