@@ -44,7 +44,7 @@ from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.shown_heads import ShownHeads
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import Epoch, PeerId, TicketDigest
+from orrange_p2p.core.types import Epoch, PeerId, SignedTrade, TicketDigest, TicketKind
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
@@ -291,19 +291,26 @@ class MarketKernel:
             return []
         pair = (ticket.maker_order, ticket.taker_order)
         path = self.maker.on_ticket(hold.digest, pair) if is_maker else self.taker.on_ticket(hold.digest, ticket)
-        self.settling.add(hold.digest, trade, is_maker=is_maker, now_ms=now_ms)
-        if self.settling.awaits_legs(ticket.group):
-            for known in self.tickets.values():
-                self._note_leg(known, now_ms)
         actions: list[Action] = [
             PersistTrade(trade=trade, digest=hold.digest, path=path, completed_ms=now_ms),
         ]
+        if ticket.kind is TicketKind.ESCROW:  # no contract takes it yet
+            actions.append(Note(name="escrow_agreed", details=(("ticket", hold.digest.hex()),)))
+        else:
+            self._settle(hold, trade, now_ms, is_maker=is_maker)
         details: list[tuple[str, str | int]] = [("ticket", hold.digest.hex()), ("path", path.value if path else "")]
         placed_ms = desk.placed_ms.get(ticket.taker_order)
         if placed_ms is not None and is_taker:
             details.append(("order_to_ticket_ms", now_ms - placed_ms))
         actions.append(Note(name="ticket_as_maker" if is_maker else "ticket_as_taker", details=tuple(details)))
         return actions
+
+    def _settle(self, hold: HoldRecord, trade: SignedTrade, now_ms: int, *, is_maker: bool) -> None:
+        """Put an own ticket on its way to the chain, a leg together with those of other makers. Spec: [TICK-13]."""
+        self.settling.add(hold.digest, trade, is_maker=is_maker, now_ms=now_ms)
+        if self.settling.awaits_legs(hold.ticket.group):
+            for known in self.tickets.values():
+                self._note_leg(known, now_ms)
 
     def _note_leg(self, hold: HoldRecord, now_ms: int) -> None:
         """A ticket of another maker's may be a leg of the group that a ticket of this node's belongs to."""
