@@ -27,7 +27,6 @@ from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.maker import Maker
 from orrange_p2p.core.messages import (
     DeclineFrame,
-    DeclineItem,
     Head,
     OfferFrame,
     Prepare,
@@ -37,7 +36,6 @@ from orrange_p2p.core.messages import (
     View,
 )
 from orrange_p2p.core.outbox import Outbox
-from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.presence import PresenceBook
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.settling import Settling
@@ -127,7 +125,7 @@ class MarketKernel:
         self._loaded = len(own.entries) if own is not None else 0
         known = self.desk.ledger.has_session
         self._strangers = sum(not known(session) for session in self.feeds.sessions())
-        self._restore_own_lots()
+        self.desk.restore()
         return []
 
     def load_tickets(self, event: TicketsLoaded) -> list[Action]:
@@ -142,23 +140,6 @@ class MarketKernel:
                 self.tickets[hold.digest] = hold
                 self._complete(hold, event.now_ms)
         return []
-
-    def _restore_own_lots(self) -> None:
-        """What this session signed away or declined binds it after a restart. Spec: [TICK-10], [TICK-17]."""
-        feed = self.feeds.feed(self.desk.identity.session)
-        for hold in feed.holds if feed is not None else ():
-            ticket = hold.ticket
-            if hold.is_offer:
-                order_id, lots = ticket.taker_order, (ticket.taker_from, ticket.taker_to)
-            else:
-                order_id, lots = ticket.maker_order, (ticket.maker_from, ticket.maker_to)
-                if hold.taker_signer is not None:
-                    self.desk.own_lots.claim_nonce(hold.taker_signer, ticket.ticket_nonce, hold.digest)
-            self.desk.own_lots.lock(order_id, lots, ticket, hold.digest, Claim.SIGNED)
-        for entry in feed.entries if feed is not None else ():
-            for item in entry.items:
-                if isinstance(item, DeclineItem):
-                    self.desk.note_declined(item)
 
     def receive(self, event: EntriesReceived, *, may_sign: bool) -> tuple[list[Action], str | None]:
         """Take in entries from a peer. Nothing it can send here does more than be ignored and counted.

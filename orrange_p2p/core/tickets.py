@@ -14,7 +14,7 @@ from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.matching import Piece
 from orrange_p2p.core.messages import DeclineItem, View
 from orrange_p2p.core.outbox import Outbox
-from orrange_p2p.core.own_lots import OwnLots
+from orrange_p2p.core.own_lots import Claim, OwnLots
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import (
     ZERO_ADDRESS,
@@ -202,6 +202,23 @@ class Desk:
     def is_declined(self, ticket: Ticket) -> bool:
         """Whether this session has said that a ticket's pair and epoch get no Ticket. Spec: [TICK-17]."""
         return ((ticket.maker_order, ticket.taker_order), ticket.epoch) in self.declined
+
+    def restore(self) -> None:
+        """What this session signed away or declined binds it after a restart. Spec: [TICK-10], [TICK-17]."""
+        feed = self.feeds.feed(self.identity.session)
+        for hold in feed.holds if feed is not None else ():
+            ticket = hold.ticket
+            if hold.is_offer:
+                order_id, lots = ticket.taker_order, (ticket.taker_from, ticket.taker_to)
+            else:
+                order_id, lots = ticket.maker_order, (ticket.maker_from, ticket.maker_to)
+                if hold.taker_signer is not None:
+                    self.own_lots.claim_nonce(hold.taker_signer, ticket.ticket_nonce, hold.digest)
+            self.own_lots.lock(order_id, lots, ticket, hold.digest, Claim.SIGNED)
+        for entry in feed.entries if feed is not None else ():
+            for item in entry.items:
+                if isinstance(item, DeclineItem):
+                    self.note_declined(item)
 
     def view(self, exchange: int, window: Window) -> View:
         """What this node sees otherwise than others may, to show to a partner. Spec: [TICK-4]."""

@@ -48,11 +48,11 @@ def test_a_better_maker_absent_on_both_sides_is_passed_over_on_the_equal_path() 
 
 
 def test_a_better_maker_absent_for_the_taker_alone_is_not_passed_over() -> None:
-    """Else a taker could choose whom it trades with by calling others absent."""
+    """Else a taker could choose whom it trades with by calling others absent; that maker's own View brings it back."""
     world, sold = trade_with(third_price=99, blind="taker")
-    assert sold == {}
+    assert sold == {"third": 5}
     assert any("View" in line for line in world.log)
-    assert not paths(world)
+    assert paths(world) == [Path.RECONCILED.value]
 
 
 def test_a_better_maker_absent_for_another_maker_alone_trades() -> None:
