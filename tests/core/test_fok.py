@@ -306,18 +306,20 @@ def test_fok_orders_trade_wholly_or_not_at_all_under_any_interleaving(seed: int,
     Witness(world).assert_honest()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_without_faults_the_same_worlds_have_fok_orders_that_trade_and_some_that_do_not(seed: int) -> None:
+def test_without_faults_such_worlds_have_fok_orders_that_trade_and_some_that_do_not() -> None:
     """The property above is about something."""
-    world = World(4, seed=seed)
-    for _ in range(12):
-        act(world)
-        world.run_ms(world.random.randint(200, 900))
-    quiesce(world)
-    lots, orders = settled_lots(world), fok_orders(world)
-    filled = [order_id for order_id in orders if lots[order_id]]
-    assert 0 < len(filled) < len(orders)
-    assert_all_or_nothing(world)
+    filled, unfilled = 0, 0
+    for seed in range(4):
+        world = World(4, seed=seed)
+        for _ in range(12):
+            act(world)
+            world.run_ms(world.random.randint(200, 900))
+        quiesce(world)
+        assert_all_or_nothing(world)
+        lots = settled_lots(world)
+        whole = sum(lots[order_id] > 0 for order_id in fok_orders(world))
+        filled, unfilled = filled + whole, unfilled + len(fok_orders(world)) - whole
+    assert min(filled, unfilled) >= 3
 
 
 def share(action: Action, risk: float) -> float:
