@@ -1,0 +1,145 @@
+"""Faults to plant, one at a time: each is one change of one line of the program, and the tests that must see it.
+
+A fault stands for a mistake that somebody could make. `old` occurs once in its file; when the line changes for a good
+reason, its fault changes with it.
+"""
+
+from dataclasses import dataclass
+
+MATCHING = ("tests/core/test_matching_engine.py", "tests/core/test_reference_matching.py")
+BOOK = ("tests/core/test_reference_cases.py", "tests/core/test_reference_books.py")
+TICKETS = ("tests/core/test_tickets.py", "tests/core/test_ticket_exchange.py", "tests/core/test_declines.py")
+CODEC = ("tests/core/test_cbor.py", "tests/core/test_codec.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One planted fault: in `path`, the text `old` becomes `new`; one of `tests` has to fail."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_SLOTS = "orrange_p2p/core/slots.py"
+_REPLAY = "orrange_p2p/core/replay.py"
+_BOOK = "orrange_p2p/core/book.py"
+
+FAULTS = (
+    Fault(
+        "the tie-break is reversed",
+        _SLOTS,
+        "who = rank + order.session",
+        "who = bytes(255 - byte for byte in rank) + order.session",
+        MATCHING,
+    ),
+    Fault(
+        "the rank does not depend on the epoch",
+        "orrange_p2p/core/period.py",
+        "self.beacon + effective.to_bytes(8",
+        "self.beacon + (0).to_bytes(8",
+        MATCHING,
+    ),
+    Fault(
+        "a price limit is met only from above, > for >=",
+        _REPLAY,
+        "return walked.price_ticks >= deep.price_ticks",
+        "return walked.price_ticks > deep.price_ticks",
+        MATCHING,
+    ),
+    Fault("a self-trade is allowed", _REPLAY, "if one.owner == other.owner or ", "if ", MATCHING),
+    Fault(
+        "the taker names the price",
+        _REPLAY,
+        "price_ticks=maker.slot.price_ticks",
+        "price_ticks=taker.slot.price_ticks",
+        MATCHING,
+    ),
+    Fault("an IOC's remainder rests", _REPLAY, "if taker.left and not taker.slot.is_ioc:", "if taker.left:", MATCHING),
+    Fault(
+        "a skipped pair is skipped one way round only",
+        _REPLAY,
+        "pair not in self._skips and pair[::-1] not in self._skips",
+        "pair not in self._skips",
+        MATCHING,
+    ),
+    Fault(
+        "the tier is ignored in the order of priority",
+        _SLOTS,
+        "bytes((U8_MAX - tier,))",
+        "bytes((U8_MAX,))",
+        MATCHING,
+    ),
+    Fault("a taker's tier is not asked for", _REPLAY, "one.min_tier > other.tier or ", "", MATCHING),
+    Fault(
+        "a FOK is filled in part",
+        _REPLAY,
+        "        if not wanted:\n            return chosen\n    return []",
+        "        if not wanted:\n            return chosen\n    return chosen",
+        MATCHING,
+    ),
+    Fault(
+        "a post-only order lives though it would take in its own epoch",
+        _REPLAY,
+        "            coming.left = 0\n",
+        "            pass\n",
+        MATCHING,
+    ),
+    Fault(
+        "a fill begins at the lots behind the lowest free ones",
+        _REPLAY,
+        "high = min(end, low + most)",
+        "low, high = max(low, end - most), end",
+        MATCHING,
+    ),
+    Fault(
+        "a hold is returned one block early",
+        _BOOK,
+        "if hold.ticket.deadline_s < self._block.time_s:",
+        "if hold.ticket.deadline_s <= self._block.time_s:",
+        BOOK,
+    ),
+    Fault("funds that holds reserve are ignored", _BOOK, "left[side] -= amount", "left[side] -= 0", BOOK),
+    Fault("each order may spend the whole allocation", _BOOK, "left[order.side] -= need", "pass", BOOK),
+    Fault("a fork does not kill its session", _BOOK, "if feed is None or feed.is_dead:", "if feed is None:", BOOK),
+    Fault("an order lives one epoch too long", _BOOK, "if self._epoch >= end:", "if self._epoch > end:", BOOK),
+    Fault("a cancel does nothing", _BOOK, "ends = [record.cancelled_from]", "ends = [_NEVER]", BOOK),
+    Fault(
+        "lots are promised twice where ranges overlap in part",
+        "orrange_p2p/core/own_lots.py",
+        "not overlaps(lock.lots, lots)",
+        "lock.lots != lots",
+        TICKETS,
+    ),
+    Fault(
+        "a maker countersigns beyond its limit",
+        "orrange_p2p/core/countersign.py",
+        "            and is_within(ticket.price_ticks, record.order.side, record.order.price_ticks)\n",
+        "",
+        (*TICKETS, "tests/core/test_hostile_peers.py"),
+    ),
+    Fault(
+        "a ticket nonce is signed twice",
+        "orrange_p2p/core/own_lots.py",
+        "return self._nonces.setdefault((taker, ticket_nonce), digest) == digest",
+        "return True",
+        (*TICKETS, "tests/core/test_hostile_peers.py"),
+    ),
+    Fault(
+        "a signature with high s is somebody's",
+        "orrange_p2p/core/hashing.py",
+        '"big") > _HALF_ORDER',
+        '"big") > 2 * _HALF_ORDER',
+        ("tests/core/test_digests.py", "tests/vectors/test_reference_vectors.py"),
+    ),
+    Fault("a long head is taken", "orrange_p2p/core/cbor.py", "if argument < _LEAST_ARGUMENT[short]:", "if 0:", CODEC),
+    Fault(
+        "an entry's items are not what its root says",
+        "orrange_p2p/core/codec.py",
+        "if compute_items_root(item_bytes) != header.items_root:",
+        "if 0:",
+        CODEC,
+    ),
+)
