@@ -118,14 +118,14 @@ FAULTS = (
         "orrange_p2p/core/countersign.py",
         "            and is_within(ticket.price_ticks, record.order.side, record.order.price_ticks)\n",
         "",
-        (*TICKETS, "tests/core/test_hostile_peers.py"),
+        TICKETS,
     ),
     Fault(
         "a ticket nonce is signed twice",
         "orrange_p2p/core/own_lots.py",
         "return self._nonces.setdefault((taker, ticket_nonce), digest) == digest",
         "return True",
-        (*TICKETS, "tests/core/test_hostile_peers.py"),
+        TICKETS,
     ),
     Fault(
         "a signature with high s is somebody's",
