@@ -104,7 +104,7 @@ def planted(sound: str, fault: Fault) -> str:
 def run_tests(tree: Path, tests: tuple[str, ...]) -> tuple[int, str]:
     """Run tests in a tree with few examples until one fails; answers pytest's exit code and the test that failed."""
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-rf", "--tb=no", *tests]
-    environment = os.environ | {"HYPOTHESIS_PROFILE": "quick", "PYTHONPATH": str(tree)}
+    environment = os.environ | {"HYPOTHESIS_PROFILE": "planted", "PYTHONPATH": str(tree)}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=tree, env=environment, timeout=TIMEOUT_S, check=False

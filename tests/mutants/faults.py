@@ -25,7 +25,7 @@ class Fault:
 
 _SLOTS = "orrange_p2p/core/slots.py"
 _REPLAY = "orrange_p2p/core/replay.py"
-_BOOK = "orrange_p2p/core/book.py"
+_VIEW = "orrange_p2p/core/owner_view.py"
 
 FAULTS = (
     Fault(
@@ -96,16 +96,42 @@ FAULTS = (
     ),
     Fault(
         "a hold is returned one block early",
-        _BOOK,
+        _VIEW,
         "if hold.ticket.deadline_s < self._block.time_s:",
         "if hold.ticket.deadline_s <= self._block.time_s:",
         BOOK,
     ),
-    Fault("funds that holds reserve are ignored", _BOOK, "left[side] -= amount", "left[side] -= 0", BOOK),
-    Fault("each order may spend the whole allocation", _BOOK, "left[order.side] -= need", "pass", BOOK),
-    Fault("a fork does not kill its session", _BOOK, "if feed is None or feed.is_dead:", "if feed is None:", BOOK),
-    Fault("an order lives one epoch too long", _BOOK, "if self._epoch >= end:", "if self._epoch > end:", BOOK),
-    Fault("a cancel does nothing", _BOOK, "ends = [record.cancelled_from]", "ends = [_NEVER]", BOOK),
+    Fault("funds that holds reserve are ignored", _VIEW, "left = left.less(amounts)", "left = left", BOOK),
+    Fault(
+        "each order may spend the whole allocation",
+        _VIEW,
+        "self.left, self.notional = self.left.less(needed), notional",
+        "self.notional = notional",
+        BOOK,
+    ),
+    Fault(
+        "a fork does not kill its session",
+        "orrange_p2p/core/feeds.py",
+        "return feed is not None and not feed.is_dead and session not in self.convictions",
+        "return feed is not None and session not in self.convictions",
+        BOOK,
+    ),
+    Fault("an order lives one epoch too long", _VIEW, "if self._epoch >= end:", "if self._epoch > end:", BOOK),
+    Fault(
+        "evidence convicts nobody",
+        "orrange_p2p/core/feeds.py",
+        "not feed.is_dead and session not in self.convictions",
+        "not feed.is_dead",
+        BOOK,
+    ),
+    Fault(
+        "a silent maker stays in the book",
+        _VIEW,
+        "self._feeds.may_match(session) or session in self._silent",
+        "self._feeds.may_match(session)",
+        BOOK,
+    ),
+    Fault("a cancel does nothing", _VIEW, "ends = [record.cancelled_from]", "ends = [_NEVER]", BOOK),
     Fault(
         "lots are promised twice where ranges overlap in part",
         "orrange_p2p/core/own_lots.py",
