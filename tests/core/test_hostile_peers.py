@@ -204,7 +204,7 @@ def test_no_late_list_makes_a_rival_vanish() -> None:
     first = world.place(rival, Side.BUY, 105, 5)
     world.run_ms(3000)
     second = world.place(taker, Side.BUY, 104, 5)
-    world.run_ms(12_000)
+    world.run_ms(6000)  # before the rival is parked, [MATCH-11]
     window = maker.market.windows.current
     (piece,) = window.pieces
     assert piece.taker_order == rival.accepted[first]
