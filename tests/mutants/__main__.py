@@ -2,7 +2,7 @@
 
 The tree is copied first and every change is made in the copy. A fault is caught if a test that passes without it fails
 with it; tests that cannot be run at all, or that run into a limit of time, catch nothing. Exit codes: 0 all caught, 1
-not all, 2 the tests fail without any fault.
+not all, 2 tests cannot be run at all without a fault. Tests that fail already without one are left out, and named.
 """
 
 import argparse
@@ -44,15 +44,17 @@ def main(arguments: list[str], faults: tuple[Fault, ...] = FAULTS) -> int:
     chosen = [fault for fault in faults if asked.only in fault.name]
     with tempfile.TemporaryDirectory(prefix="mutants") as folder:
         tree = copy_tree(Path(folder))
-        selections = list(dict.fromkeys(fault.tests for fault in chosen))
-        for tests in selections:
-            code, _ = run_tests(tree, tests)
-            if code != _ALL_PASSED:
-                sys.stderr.write(f"expected {' '.join(tests)} to pass without a fault, was exit code {code}\n")
+        spoilt: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for tests in dict.fromkeys(fault.tests for fault in chosen):
+            code, failed = run_tests(tree, tests, "--maxfail=1000")
+            if code not in (_ALL_PASSED, _SOME_FAILED):
+                sys.stderr.write(f"expected to run {' '.join(tests)} without a fault, was exit code {code}\n")
                 return 2
+            spoilt[tests] = tuple(f"--deselect={name}" for name in failed)
+            sys.stderr.write("".join(f"fails without a fault, left out: {name}\n" for name in failed))
         verdicts = []
         for fault in chosen:
-            verdict = try_fault(tree, fault)
+            verdict = try_fault(tree, fault, spoilt[fault.tests])
             verdicts.append(verdict)
             line = f"{verdict.outcome}: {verdict.name} ({verdict.seconds:.0f} s) {verdict.test}"
             sys.stdout.write((json.dumps(asdict(verdict), sort_keys=True) if asked.json else line) + "\n")
@@ -75,18 +77,18 @@ def copy_tree(folder: Path) -> Path:
     return tree
 
 
-def try_fault(tree: Path, fault: Fault) -> Verdict:
-    """Plant a fault, run its tests, take it out again."""
+def try_fault(tree: Path, fault: Fault, left_out: tuple[str, ...] = ()) -> Verdict:
+    """Plant a fault, run its tests but those left out, take it out again."""
     path = tree / fault.path
     sound = path.read_text("utf-8")
     started = time.monotonic()
     path.write_text(planted(sound, fault), "utf-8")
     try:
-        code, failed = run_tests(tree, fault.tests)
+        code, failed = run_tests(tree, fault.tests, "--maxfail=1", *left_out)
     finally:
         path.write_text(sound, "utf-8")
     outcome = {_ALL_PASSED: "missed", _SOME_FAILED: "caught"}.get(code, "not run")
-    return Verdict(fault.name, fault.path, outcome, round(time.monotonic() - started, 1), failed)
+    return Verdict(fault.name, fault.path, outcome, round(time.monotonic() - started, 1), "".join(failed))
 
 
 def planted(sound: str, fault: Fault) -> str:
@@ -101,18 +103,18 @@ def planted(sound: str, fault: Fault) -> str:
     return sound.replace(fault.old, fault.new)
 
 
-def run_tests(tree: Path, tests: tuple[str, ...]) -> tuple[int, str]:
-    """Run tests in a tree with few examples until one fails; answers pytest's exit code and the test that failed."""
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-rf", "--tb=no", *tests]
+def run_tests(tree: Path, tests: tuple[str, ...], *options: str) -> tuple[int, list[str]]:
+    """Run tests in a tree with few examples; answers pytest's exit code and the tests that failed."""
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-rf", "--tb=no", *options, *tests]
     environment = os.environ | {"HYPOTHESIS_PROFILE": "planted", "PYTHONPATH": str(tree)}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=tree, env=environment, timeout=TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return -1, ""
-    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    return done.returncode, failed[0] if failed else ""
+        return -1, []
+    lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    return done.returncode, [line.removeprefix("FAILED ").split(" - ")[0] for line in lines]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,22 @@ def test_all_caught_is_told_by_the_exit_code(capsys: pytest.CaptureFixture[str])
     assert "caught: ranges never overlap" in capsys.readouterr().out
 
 
-def test_tests_that_fail_without_a_fault_prove_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_that_fails_without_a_fault_catches_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def copy_spoilt(folder: Path) -> Path:
         tree = copy_tree(folder)
         (tree / PLACE).write_text(planted((tree / PLACE).read_text("utf-8"), CAUGHT), "utf-8")
         return tree
 
     monkeypatch.setattr(program, "copy_tree", copy_spoilt)
-    assert program.main([], (MISSED,)) == 2
+    assert program.main([], (MISSED,)) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith("missed: a word of a docstring")
+    assert "fails without a fault, left out: tests/core/test_ranges.py::" in shown.err
+
+
+def test_tests_that_cannot_be_run_prove_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = replace(MISSED, tests=("tests/core/test_nowhere.py",))
+    assert program.main([], (nowhere,)) == 2
+    assert "expected to run tests/core/test_nowhere.py without a fault, was exit code 4" in capsys.readouterr().err
