@@ -56,7 +56,7 @@ def place_order(
             "--tif",
             metavar="GTC|IOC|FOK|DAY|GTD",
             help="Until cancelled; at once, cancel the rest; at once and whole; until 00:00 UTC; until --expiry. "
-            "[default: GTC, of a market order IOC]",
+            "Default: GTC, of a market order IOC.",
         ),
     ] = None,
     expiry: Annotated[
