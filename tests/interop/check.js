@@ -31,7 +31,7 @@ const KNOWN = [
   [/^codec\/signatures\.json$/, [], checkSignature],
   [/^eip712\/[a-z_]+\.json$/, ["primaryType"], checkTyped],
   [/^feeds\/feeds\.json$/, WORLD, checkFeeds],
-  [/^book\/[a-z_]+\.json$/, WORLD, checkBook],
+  [/^book\/[a-z_]+\.json$/, [...WORLD, "quotePerBond"], checkBook],
   [/^matching\/[a-z_]+\.json$/, [], checkMatching],
   [/^peers\/evidence\.json$/, WORLD, checkEvidence],
   [/^peers\/presence\.json$/, WORLD, checkPresence],

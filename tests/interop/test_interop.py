@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.core.bare import throw_bare
+from tests.vectors import world_cases
+
 HERE = Path(__file__).resolve().parent
 PROTOCOL = HERE.parents[1] / "protocol"
 VECTORS = sorted(path.relative_to(PROTOCOL / "vectors").as_posix() for path in (PROTOCOL / "vectors").rglob("*.json"))
@@ -170,3 +173,18 @@ def test_a_fault_planted_in_the_schema_is_found(copied: Path, old: str, new: str
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
     assert check(copied, "--only", "codec/messages.json")["difference"] is not None
+
+
+def test_fresh_books_match_as_the_reference_says(copied: Path) -> None:
+    cases = [world_cases.matching_case(f"seed_{seed}", throw_bare(seed, 2 + seed % 40)) for seed in range(5000, 5060)]
+    assert sum(len(case["pieces"]) for case in cases) > 100
+    plant(copied, "matching/books.json", lambda old: replace_all(old, cases))
+    assert check(copied, "--only", "matching/books.json") == {
+        "checked": {"matching/books.json": len(cases)},
+        "difference": None,
+    }
+
+
+def replace_all(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
+    """Put other cases where the file's stood."""
+    old[:] = new

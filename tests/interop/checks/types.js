@@ -2,7 +2,7 @@
 import { numberToHex } from "viem";
 import { Clock } from "../lib/chain.js";
 import { isSignedByPeer, itemsRoot } from "../lib/eip712.js";
-import { baseAmount, quoteAmount } from "../lib/chain.js";
+import { baseAmount, quoteAmount } from "../lib/lanes.js";
 import { MAX_BYTES } from "../lib/messages.js";
 import { hasForm, same } from "../lib/vectors.js";
 

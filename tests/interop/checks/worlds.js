@@ -21,7 +21,8 @@ async function soundOrNull(encoded, { schema, signing }) {
 
 export async function checkFeeds(one, { schema, signing, file }) {
   hasForm("a case", one, "name", "entries", "feeds");
-  const { market } = file;
+  const { market, constants, genesisMs } = file;
+  const world = { market, clock: new Clock(constants, genesisMs), signing };
   const sound = [];
   for (const [at, { encoded, refused, ...more }] of one.entries.entries()) {
     hasForm(`entry ${at}`, more);
@@ -29,17 +30,17 @@ export async function checkFeeds(one, { schema, signing, file }) {
     same(`entry ${at} is sound`, refused === null, entry !== null);
     if (entry) sound.push(entry);
   }
-  const feeds = await feedsOf(sound, signing.digest("Market", market), signing);
+  const feeds = await feedsOf(sound, signing.digest("Market", market), world);
   const answers = feeds.map(async (feed) => ({
     session: feed.session,
     nextSeq: feed.nextSeq,
     standingEntries: BigInt(feed.standing.length),
     forkedSeq: feed.forkedSeq,
-    orders: (await ordersOf(feed, market.minFillLots, signing)).map(({ id, place, claimedEpoch, isCancelled }) => ({
-      orderId: id,
-      place,
-      claimedEpoch,
-      isCancelled,
+    orders: (await ordersOf(feed, world)).map((order) => ({
+      orderId: order.id,
+      place: order.place,
+      claimedEpoch: order.claimedEpoch,
+      isCancelled: order.cancelled !== null,
     })),
   }));
   same("feeds", one.feeds, await Promise.all(answers));
@@ -49,15 +50,17 @@ export async function checkBook(one, { schema, signing, file }) {
   hasForm("a case", one, "name", "epoch", "entries", "blocks", "book", "digest");
   const { market, constants, genesisMs } = file;
   const read = await Promise.all(one.entries.map((encoded) => soundOrNull(encoded, { schema, signing })));
-  const book = await buildBook({
+  const world = {
     entries: read.filter((entry) => entry !== null),
     blocks: one.blocks,
-    epoch: one.epoch,
     market,
     marketId: signing.digest("Market", market),
     clock: new Clock(constants, genesisMs),
     signing,
-  });
+    convicted: one.convicted ?? [],
+    quotePerBond: file.quotePerBond ?? 0n,
+  };
+  const book = await buildBook(world, one.epoch);
   same("book bytes", one.book, book);
   same("book digest", one.digest, keccak256(book));
 }

@@ -1,102 +1,130 @@
-// The book of an epoch and its bytes ([BOOK-1..3], [FUND-1..4]).
-import { ChainView, baseAmount, fundBlock, quoteAmount } from "./chain.js";
+// The book of an epoch and its bytes ([BOOK-1..3], [FUND-2..7]).
+import { Admission } from "./admission.js";
 import { encode } from "./cbor.js";
-import { by, feedsOf } from "./feeds.js";
-import { Holds, freeRanges, lotsOf } from "./holds.js";
-import { isStillOpen, ordersOf } from "./orders.js";
+import { ChainView, fundBlock } from "./chain.js";
+import { by, feedsOf, grouped, standingItems } from "./feeds.js";
+import { freeRanges, holdsOf, lotsOf, silentSessions, Words } from "./holds.js";
+import { need, quoteAmount } from "./lanes.js";
+import { isSelfConvicted } from "./peers.js";
+import { isInTime, ordersOf } from "./orders.js";
 
-const BUY = 0n;
 const SCOPE_TICKET = 1n;
 const SCOPE_TRADE = 2n;
 
-function isLeftIn(epoch) {
+// Without the entries that claim a later epoch ([BOOK-2]).
+function cutAt(epoch) {
   return (feed) => {
     const cut = feed.standing.findIndex((entry) => entry.epoch > epoch);
     return cut < 0 ? feed : { ...feed, standing: feed.standing.slice(0, cut) };
   };
 }
 
-// Whether an order's session may trade ([FUND-4]); the orders of the dead may not ([BOOK-3]).
-function maySession({ order, isSessionSigned, isDead }, chain, epochStartS) {
-  const record = chain.sessions.get(order.session);
-  if (isDead || !record || record.owner !== order.owner || chain.revoked.has(order.session)) return false;
-  const scope = isSessionSigned ? SCOPE_TICKET | SCOPE_TRADE : SCOPE_TICKET;
-  return (record.scope & scope) === scope && record.expiry > epochStartS;
-}
-
-// What a side of a trade gives: a buyer quote, a seller base.
-function need(side, market, priceTicks, lots) {
-  if (side === BUY) return { token: market.quote, amount: quoteAmount(market, priceTicks, lots) };
-  return { token: market.base, amount: baseAmount(market, lots) };
-}
-
-// What is left of an owner's allocation once its live holds have reserved theirs ([FUND-2]).
-function afterHolds(holds, chain, market) {
-  const left = new Map(chain.allocations);
-  const settled = new Set(chain.trades.map(({ ticket }) => ticket));
-  const once = new Map(holds.map((hold) => [hold.digest + hold.side, hold]));
-  for (const { digest, ticket, order } of once.values()) {
-    if (settled.has(digest)) continue;
-    const { token, amount } = need(order.order.side, market, ticket.priceTicks, ticket.makerTo - ticket.makerFrom);
-    const key = order.order.owner + token;
-    left.set(key, (left.get(key) ?? 0n) - amount);
+// The orders that are not void, by id ([ORD-1..4], [FUND-5]).
+async function admittedOrders(feeds, world) {
+  const admission = new Admission(world);
+  const orders = new Map();
+  for (const own of grouped(
+    feeds.filter(({ standing }) => standing.length > 0),
+    ({ standing }) => standing[0].owner,
+  ).values()) {
+    const formed = (await Promise.all(own.map((feed) => ordersOf(feed, world)))).flat();
+    for (const order of await admission.admitted(formed, own)) orders.set(order.id, order);
   }
-  return left;
+  return orders;
 }
 
-// Live orders take from what is left in their order; returns the ids of those that are funded ([FUND-3]).
-function fundedOrders(orders, left, market) {
-  const funded = new Set();
-  const inOrder = by(
+// Whether an order's session and owner may trade ([FUND-4], [FUND-7]).
+function mayTrade({ order, isSessionSigned }, { chain, startS, barred, periodS }) {
+  const record = chain.sessions.get(order.session);
+  if (barred.has(order.session) || chain.isInDefault(order.owner, periodS)) return false;
+  if (!record || record.owner !== order.owner || chain.revoked.has(order.session)) return false;
+  const scope = isSessionSigned ? SCOPE_TICKET | SCOPE_TRADE : SCOPE_TICKET;
+  return (record.scope & scope) === scope && record.expiry > startS;
+}
+
+// One owner's funds and notional, live holds reserved first ([FUND-2], [FUND-6]).
+function afterHolds(owner, holds, { chain, market }) {
+  const purse = chain.purse(owner);
+  let notional = 0n;
+  const own = holds.filter(({ digest, order }) => order.order.owner === owner && !chain.settled.has(digest));
+  for (const { ticket, order } of new Map(own.map((hold) => [hold.digest + hold.order.id, hold])).values()) {
+    const lots = ticket.makerTo - ticket.makerFrom;
+    purse.take(need(order.order, market, ticket.priceTicks, lots));
+    notional += quoteAmount(market, ticket.priceTicks, lots);
+  }
+  return { purse, notional };
+}
+
+// One owner's orders take in turn what is left; returns the ids of the funded ones ([FUND-3], [FUND-6]).
+function fundedOrders(owner, orders, holds, context) {
+  const { chain, market, clock, quotePerBond } = context;
+  const state = afterHolds(owner, holds, context);
+  const most = clock.bondMultiple > 0n ? clock.bondMultiple * (chain.bonds.get(owner) ?? 0n) * quotePerBond : null;
+  const inItsTurn = by(
     ({ claimedEpoch }) => claimedEpoch,
     ({ order }) => order.session,
     ({ place }) => place[0],
     ({ place }) => place[1],
   );
-  for (const { id, order, free } of [...orders].sort(inOrder)) {
-    const { token, amount } = need(order.side, market, order.priceTicks, lotsOf(free));
-    const key = order.owner + token;
-    if (amount > (left.get(key) ?? 0n)) continue;
-    left.set(key, left.get(key) - amount);
-    funded.add(id);
-  }
-  return funded;
+  return [...orders].sort(inItsTurn).filter(({ order, free }) => {
+    const needed = need(order, market, order.priceTicks, lotsOf(free));
+    const notional = state.notional + quoteAmount(market, order.priceTicks, lotsOf(free));
+    if (!state.purse.fits(needed) || (most !== null && notional > most)) return false;
+    state.purse.take(needed);
+    state.notional = notional;
+    return true;
+  });
 }
 
-// The lot ranges of an order that settled or are held ([HOLD-5]).
-function takenOf(id, holds, trades) {
-  const held = holds.filter(({ order }) => order.id === id).map(({ ticket, side }) => rangeOf(ticket, side));
-  const asMaker = trades.filter(({ makerOrder }) => makerOrder === id).map((trade) => rangeOf(trade, "maker"));
-  const asTaker = trades.filter(({ takerOrder }) => takerOrder === id).map((trade) => rangeOf(trade, "taker"));
-  return [...held, ...asMaker, ...asTaker];
+// Sessions whose own feeds hold two words that convict them ([EVID-4]).
+async function selfConvictedSessions(feeds, world) {
+  const items = feeds.map((feed) => [feed.session, standingItems(feed).map(({ item }) => item)]);
+  const placed = items.flatMap(([, own]) => own.filter(({ rule }) => rule === "order-item").map(({ order }) => order));
+  const orders = new Map(placed.map((order) => [world.signing.digest("Order", order), order]));
+  const judged = items.map(async ([session, own]) =>
+    (await isSelfConvicted(session, own, orders, world)) ? [session] : [],
+  );
+  return (await Promise.all(judged)).flat();
 }
 
-const rangeOf = (lots, side) => [lots[`${side}From`], lots[`${side}To`]];
+// The rows of open orders with their free lots ([ORD-6], [HOLD-5]).
+function openOrders(orders, live, { chain, epoch, clock }) {
+  const rows = [...orders.values()].filter((order) => order.cancelled === null && isInTime(order, epoch, clock));
+  return rows
+    .map((row) => {
+      const held = live.filter(({ order }) => order.id === row.id).map(({ range }) => range);
+      return { ...row, free: freeRanges(row.order.quantityLots, [...held, ...chain.settledRanges(row.id)]) };
+    })
+    .filter(({ free }) => free.length > 0);
+}
 
-export async function buildBook({ entries, blocks, epoch, market, marketId, clock, signing }) {
+// `world` has entries, blocks, market, marketId, clock, signing, convicted and quotePerBond.
+export async function buildBook(world, epoch) {
+  const { entries, blocks, market, marketId, clock, signing, convicted } = world;
   const block = fundBlock(blocks, clock, epoch);
   if (block === null) return null;
-  const feeds = (await feedsOf(entries, marketId, signing)).map(isLeftIn(epoch));
+  const feeds = (await feedsOf(entries, marketId, world)).map(cutAt(epoch));
   const chain = new ChainView(blocks, block, marketId, market);
-  const orders = new Map();
-  for (const feed of feeds) {
-    for (const order of await ordersOf(feed, market.minFillLots, signing)) {
-      orders.set(order.id, { ...order, isDead: feed.forkedSeq !== null });
-    }
+  const orders = await admittedOrders(feeds, world);
+  const selfConvicted = await selfConvictedSessions(feeds, world);
+  const words = new Words({ orders, signing, clock });
+  const said = (await Promise.all(feeds.map((feed) => words.ofFeed(feed, epoch)))).flat();
+  const live = holdsOf(said, orders).filter(({ ticket }) => block.timeS <= ticket.deadline);
+  const dead = [
+    ...feeds.filter(({ forkedSeq }) => forkedSeq !== null).map(({ session }) => session),
+    ...convicted,
+    ...selfConvicted,
+  ];
+  const silent = silentSessions(live, feeds, { epoch, settled: chain.settled, signing });
+  const context = { ...world, chain, epoch, startS: clock.startS(epoch), barred: new Set([...dead, ...silent]) };
+  const open = openOrders(orders, live, context);
+  const able = open.filter((row) => mayTrade(row, { ...context, periodS: clock.periodS }));
+  const funded = new Set();
+  for (const [owner, own] of grouped(able, ({ order }) => order.owner)) {
+    for (const { id } of fundedOrders(owner, own, live, context)) funded.add(id);
   }
-  const holds = new Holds({ orders, signing, clock });
-  await holds.collect(feeds, epoch);
-  const live = holds.live(block.timeS);
-  const startS = clock.startS(epoch);
-  const open = [...orders.values()]
-    .filter((order) => isStillOpen(order, epoch, startS, clock.k))
-    .map((order) => ({ ...order, free: freeRanges(order.order.quantityLots, takenOf(order.id, live, chain.trades)) }))
-    .filter(({ free }) => free.length > 0);
-  const able = open.filter((order) => maySession(order, chain, startS));
-  const funded = fundedOrders(able, afterHolds(live, chain, market), market);
   const rows = open
     .sort(by(({ id }) => id))
     .map(({ id, claimedEpoch, free }) => [id, claimedEpoch, free, funded.has(id)]);
-  const dead = feeds.filter(({ forkedSeq }) => forkedSeq !== null).map(({ session }) => session);
-  return encode([marketId, epoch, block.number, block.hash, rows, dead]);
+  return encode([marketId, epoch, block.number, block.hash, rows, [...new Set(dead)].sort()]);
 }

@@ -1,7 +1,6 @@
-// What the chain says up to a block: session records, allocations, settled trades ([BOOK-1], [FUND-1], [FUND-4]).
-
-export const baseAmount = (market, lots) => lots * market.lotSize;
-export const quoteAmount = (market, priceTicks, lots) => priceTicks * market.tickSize * lots;
+// What the chain says up to a block: session records, allocations, settled trades, bonds and defaults ([BOOK-1],
+// [FUND-1], [FUND-4], [FUND-7]).
+import { baseAmount, Purse, quoteAmount } from "./lanes.js";
 
 // Epochs and seconds of a preset ([TYPE-2]).
 export class Clock {
@@ -18,24 +17,24 @@ export class Clock {
   }
 }
 
-// The last block old enough for an epoch, null while no later one is known ([BOOK-1]).
-export function fundBlock(blocks, clock, epoch) {
-  const limit = clock.startS(epoch) - clock.lFund;
-  const at = blocks.findLastIndex((block) => block.timeS <= limit);
+// The last block with a time of at most `limitS`, null if there is none or while no later block is known.
+export function blockAt(blocks, limitS) {
+  const at = blocks.findLastIndex((block) => block.timeS <= limitS);
   return at < 0 || at === blocks.length - 1 ? null : blocks[at];
 }
 
-// Sums up the facts of a market up to a block.
+// [BOOK-1]
+export const fundBlock = (blocks, clock, epoch) => blockAt(blocks, clock.startS(epoch) - clock.lFund);
+
+// Sums up the facts of a market up to a block; without a block there are none.
 export class ChainView {
   constructor(blocks, block, marketId, market) {
-    this.sessions = new Map();
-    this.revoked = new Set();
-    this.trades = [];
-    this.allocations = new Map();
-    this.market = market;
-    for (const { facts } of blocks.filter(({ number }) => number <= block.number)) {
-      for (const fact of facts) this[fact.kind](fact, marketId);
+    Object.assign(this, { block, market, sessions: new Map(), revoked: new Set(), trades: [] });
+    Object.assign(this, { moved: new Map(), bonds: new Map(), defaults: [] });
+    for (const { timeS, facts } of blocks.filter(({ number }) => block !== null && number <= block.number)) {
+      for (const fact of facts) this[fact.kind]?.(fact, { marketId, timeS });
     }
+    this.settled = new Set(this.trades.map(({ ticket }) => ticket));
   }
 
   SessionAuthorised(fact) {
@@ -46,11 +45,19 @@ export class ChainView {
     this.revoked.add(session);
   }
 
-  FundsChanged({ owner, market, token, delta }, marketId) {
+  FundsChanged({ owner, market, token, delta }, { marketId }) {
     if (market === marketId) this.move(owner, token, delta);
   }
 
-  TradeSettled(trade, marketId) {
+  BondChanged({ owner, amount }) {
+    this.bonds.set(owner, amount);
+  }
+
+  Defaulted({ owner }, { timeS }) {
+    this.defaults.push({ owner, timeS });
+  }
+
+  TradeSettled(trade, { marketId }) {
     if (trade.market !== marketId) return;
     this.trades.push(trade);
     const { makerOwner, takerOwner, isMakerBuyer } = trade;
@@ -64,10 +71,28 @@ export class ChainView {
   }
 
   move(owner, token, delta) {
-    this.allocations.set(owner + token, this.allocation(owner, token) + delta);
+    this.moved.set(owner + token, (this.moved.get(owner + token) ?? 0n) + delta);
   }
 
-  allocation(owner, token) {
-    return this.allocations.get(owner + token) ?? 0n;
+  // What an owner has in the market ([FUND-1]).
+  purse(owner) {
+    const { base, quote } = this.market;
+    return new Purse({ base: this.moved.get(owner + base) ?? 0n, quote: this.moved.get(owner + quote) ?? 0n });
+  }
+
+  // The lot ranges of an order that settled.
+  settledRanges(id) {
+    const asMaker = this.trades
+      .filter(({ makerOrder }) => makerOrder === id)
+      .map((one) => [one.makerFrom, one.makerTo]);
+    const asTaker = this.trades
+      .filter(({ takerOrder }) => takerOrder === id)
+      .map((one) => [one.takerFrom, one.takerTo]);
+    return [...asMaker, ...asTaker];
+  }
+
+  // Whether an owner is in default at the block ([FUND-7]).
+  isInDefault(owner, periodS) {
+    return this.defaults.some((one) => one.owner === owner && this.block.timeS < one.timeS + periodS);
   }
 }

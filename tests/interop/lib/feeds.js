@@ -1,4 +1,5 @@
 // Owner feeds ([FEED-1..8]): which bytes are sound entries, what stands of each session's feed in a market, who forked.
+import { isTrueToItsFeed } from "./checkpoints.js";
 import { readMessage } from "./messages.js";
 import { Refused } from "./cbor.js";
 import { isSignedByPeer, itemsRoot } from "./eip712.js";
@@ -7,7 +8,10 @@ const NO_HASH = `0x${"00".repeat(32)}`;
 const MAX_ENTRIES_AN_EPOCH = 4;
 
 export const compare = (left, right) => (left < right ? -1 : left > right ? 1 : 0);
-export const by = (...keys) => (left, right) => keys.reduce((order, key) => order || compare(key(left), key(right)), 0);
+export const by =
+  (...keys) =>
+  (left, right) =>
+    keys.reduce((order, key) => order || compare(key(left), key(right)), 0);
 
 // Reads an entry and adds its hash; throws Refused if it is not sound ([FEED-1]).
 export async function readSoundEntry(schema, signing, hex) {
@@ -39,10 +43,11 @@ function follows(entry, standing) {
 }
 
 // One session's feed, from all its sound entries in a market in any order, each as often as one likes.
-async function feedOf(session, entries, signing) {
+async function feedOf(session, entries, world) {
+  const { signing } = world;
   const seqs = grouped(entries, ({ seq }) => seq);
   const forks = [...seqs].filter(([, same]) => same.length > 1).map(([seq]) => seq);
-  const forkedSeq = forks.length > 0 ? forks.sort(compare)[0] : null;
+  let forkedSeq = forks.length > 0 ? forks.sort(compare)[0] : null;
   let nextSeq = 0n;
   while (seqs.has(nextSeq)) nextSeq += 1n;
   const standing = [];
@@ -50,6 +55,10 @@ async function feedOf(session, entries, signing) {
     const [entry] = seqs.get(seq);
     if (!follows(entry, standing) || !(await hasItsDelegation(entry, signing))) break;
     standing.push(entry);
+    if (!(await isTrueToItsFeed({ session, standing }, entry, world))) {
+      standing.pop();
+      forkedSeq = seq;
+    }
   }
   return { session, entries, standing, forkedSeq, nextSeq };
 }
@@ -61,10 +70,10 @@ export function grouped(values, key) {
 }
 
 // The feeds of a market, sorted by session ([FEED-6..8]).
-export async function feedsOf(entries, market, signing) {
+export async function feedsOf(entries, market, world) {
   const distinct = new Map(entries.filter((entry) => entry.market === market).map((entry) => [entry.hash, entry]));
   const sessions = [...grouped(distinct.values(), ({ session }) => session)].sort(by(([session]) => session));
-  return Promise.all(sessions.map(([session, own]) => feedOf(session, own, signing)));
+  return Promise.all(sessions.map(([session, own]) => feedOf(session, own, world)));
 }
 
 // The items of a feed that stand, in (seq, index) order, each with its place.

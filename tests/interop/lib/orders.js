@@ -1,45 +1,57 @@
-// Which orders stand ([ORD-1..5]) and which are live ([ORD-6]).
+// Which orders have a form that stands ([ORD-1..5]), and until when they are open ([ORD-6]).
 import { standingItems } from "./feeds.js";
 
 export const BUY = 0n;
-export const FOK = 2n;
-const GTC = 0n;
-export const IOC = 1n;
+export const [GTC, IOC, FOK, DAY, GTD] = [0n, 1n, 2n, 3n, 4n];
+const DAY_S = 86400n;
+const PROTECTED_MARKET = 1n;
 
-function hasItsForm(order, entry, minFillLots) {
-  const isOfFeed = order.market === entry.market && order.owner === entry.owner && order.session === entry.session;
-  return isOfFeed && order.priceTicks >= 1n && order.quantityLots >= 1n && order.quantityLots >= minFillLots;
+function isOfFeed(order, entry, minFillLots) {
+  const isItsOwn = order.market === entry.market && order.owner === entry.owner && order.session === entry.session;
+  return isItsOwn && order.priceTicks >= 1n && order.quantityLots >= 1n && order.quantityLots >= minFillLots;
 }
 
-// What this version trades ([ORD-3], [ORD-4]).
-function isTraded(order) {
-  const isPlain = order.kind === 0n && !order.postOnly && order.minTier === 0n && order.security === 0n;
-  if (!isPlain || order.paymentMethods.length > 0 || order.arbitrators.length > 0) return false;
-  return order.tif === GTC || (order.tif === IOC && order.expiry !== 0n);
+// [ORD-3]
+function hasItsForm({ kind, tif, postOnly, expiry, minTier }, claimedStartS) {
+  if (kind === PROTECTED_MARKET && tif !== IOC && tif !== FOK) return false;
+  if (postOnly && (tif === IOC || tif === FOK)) return false;
+  if (tif !== GTC && expiry === 0n) return false;
+  const life = expiry - claimedStartS;
+  if (tif === DAY && (expiry % DAY_S !== 0n || life <= 0n || life > DAY_S)) return false;
+  return minTier <= 3n;
 }
 
-// The orders of a feed that are not void, in the order in which they stand.
-export async function ordersOf(feed, minFillLots, signing) {
+// [ORD-4]
+function fitsItsLane({ security, tif, paymentMethods, arbitrators }) {
+  if (security === 0n) return paymentMethods.length === 0 && arbitrators.length === 0;
+  const isNamed = [paymentMethods, arbitrators].every((list) => list.length >= 1 && list.length <= 8);
+  return security <= 3n && isNamed && tif !== FOK;
+}
+
+// The orders of a feed that stand by their form, in the order in which they stand. Each keeps the place of the first
+// Cancel that names it, and its first admission is yet to be seen ([FUND-5]).
+export async function ordersOf(feed, { market: { minFillLots }, clock, signing }) {
   const orders = new Map();
   let lastNonce = -1n;
   for (const { item, entry, place } of standingItems(feed)) {
-    if (item.rule === "cancel" && orders.has(item.orderId)) orders.get(item.orderId).isCancelled = true;
+    if (item.rule === "cancel" && orders.has(item.orderId)) orders.get(item.orderId).cancelled ??= { entry, place };
     if (item.rule !== "order-item") continue;
     const { order, signature } = item;
     const isNext = order.nonce > lastNonce;
     if (isNext) lastNonce = order.nonce;
-    if (!isNext || !hasItsForm(order, entry, minFillLots) || !isTraded(order)) continue;
+    if (!isNext || !isOfFeed(order, entry, minFillLots)) continue;
+    if (!hasItsForm(order, clock.startS(entry.epoch)) || !fitsItsLane(order)) continue;
     const id = signing.digest("Order", order);
     const signer = await signing.signer(id, signature);
     if (signer !== order.owner && signer !== order.session) continue;
     const isSessionSigned = signer !== order.owner;
-    orders.set(id, { id, order, place, claimedEpoch: entry.epoch, isCancelled: false, isSessionSigned });
+    orders.set(id, { id, order, place, claimedEpoch: entry.epoch, isSessionSigned, cancelled: null });
   }
   return [...orders.values()];
 }
 
-// Whether an order is live in an epoch, but for its free lots ([ORD-6]).
-export function isStillOpen({ order, claimedEpoch, isCancelled }, epoch, epochStartS, k) {
-  if (isCancelled || (order.expiry !== 0n && epochStartS >= order.expiry)) return false;
-  return order.tif !== IOC || epoch < claimedEpoch + k;
+// Whether time has not ended an order in an epoch ([ORD-6]).
+export function isInTime({ order, claimedEpoch }, epoch, clock) {
+  if (order.expiry !== 0n && clock.startS(epoch) >= order.expiry) return false;
+  return (order.tif !== IOC && order.tif !== FOK) || epoch < claimedEpoch + clock.k;
 }

@@ -36,6 +36,32 @@ function takesTwice(session, [one, other], clock) {
   return overlap(time(one), time(other)) && own(one).some((left) => own(other).some(isSame(left)));
 }
 
+// Whether two tickets that a session signed, each with both its orders, convict it in their market.
+function convict(session, [one, other], digests, clock) {
+  const { market } = one.maker;
+  const isParty = ({ maker, taker }) => [maker.session, taker.session].includes(session);
+  if (digests[0] === digests[1] || !isParty(one) || !isParty(other)) return false;
+  if ([one.taker, other.maker, other.taker].some((order) => order.market !== market)) return false;
+  const isOneNonce = one.ticket.ticketNonce === other.ticket.ticketNonce && one.taker.session === other.taker.session;
+  return isOneNonce || takesTwice(session, [one, other], clock);
+}
+
+// Whether what a session says in its own feed convicts it ([EVID-4]). `orders` are those known in the market, by id.
+export async function isSelfConvicted(session, items, orders, { signing, clock }) {
+  const signed = [];
+  for (const { rule, ticket, takerSignature, makerSignature } of items) {
+    if (rule !== "offer" && rule !== "ticket-item") continue;
+    const [maker, taker] = [orders.get(ticket.makerOrder), orders.get(ticket.takerOrder)];
+    const digest = signing.digest("Ticket", ticket);
+    const signature = rule === "offer" ? takerSignature : makerSignature;
+    if (!maker || !taker || (await signing.signer(digest, signature)) !== session) continue;
+    signed.push({ digest, ticket, maker, taker });
+  }
+  return signed.some((one, at) =>
+    signed.slice(at + 1).some((other) => convict(session, [one, other], [one.digest, other.digest], clock)),
+  );
+}
+
 async function provenOverSigning({ session, parts }, signing, clock) {
   const digests = [];
   for (const { ticket, signature, maker, taker } of parts) {
@@ -44,16 +70,10 @@ async function provenOverSigning({ session, parts }, signing, clock) {
     const isOfBoth =
       [ticket.makerOrder, ticket.takerOrder].join() ===
       [maker, taker].map((one) => signing.digest("Order", one)).join();
-    const isParty = [maker.session, taker.session].includes(session);
-    if (!isOfBoth || !isParty || (await signing.signer(digest, signature)) !== session) return null;
+    if (!isOfBoth || (await signing.signer(digest, signature)) !== session) return null;
   }
-  const [one, other] = parts;
-  const { market } = one.maker;
-  if (digests[0] === digests[1] || [one.taker, other.maker, other.taker].some((order) => order.market !== market))
-    return null;
-  const isOneNonce = one.ticket.ticketNonce === other.ticket.ticketNonce && one.taker.session === other.taker.session;
-  if (!isOneNonce && !takesTwice(session, parts, clock)) return null;
-  return { session, market, forkedSeq: null };
+  if (!convict(session, parts, digests, clock)) return null;
+  return { session, market: parts[0].maker.market, forkedSeq: null };
 }
 
 // What a piece of evidence proves by itself, null if nothing.
