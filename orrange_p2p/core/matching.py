@@ -169,6 +169,8 @@ def is_compatible(one: Order, other: Order, period: Period, skips: Skips = NO_SK
     pair = (one.session, other.session)
     if one.security != other.security or one.owner == other.owner or pair in skips or pair[::-1] in skips:
         return False
+    if one.post_only and other.post_only:
+        return False
     if period.tier(one.owner) < other.min_tier or period.tier(other.owner) < one.min_tier:
         return False
     if not one.security:

@@ -263,7 +263,7 @@ class Replay:
         """Spec: [MATCH-5]."""
         if one.owner == other.owner or one.min_tier > other.tier or other.min_tier > one.tier:
             return False
-        if one.lane and not _agree_on_escrow(one, other):
+        if (one.is_post_only and other.is_post_only) or (one.lane and not _agree_on_escrow(one, other)):
             return False
         if not self._skips:
             return True

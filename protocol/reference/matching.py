@@ -200,6 +200,7 @@ def is_compatible(one: Order, other: Order, period: Period, skips: Skips = froze
     return (
         one.security == other.security
         and one.owner != other.owner
+        and not (one.post_only and other.post_only)
         and pair not in skips
         and pair[::-1] not in skips
         and period.tier(one.owner) >= other.min_tier

@@ -301,7 +301,7 @@ def period_of(case: Case) -> Period:
     return fast_period(reference_period.Period(beacon=octets(case["beacon"]), tiers=tiers, bonded=bonded))
 
 
-@pytest.mark.parametrize("case", cases_of("matching/books.json"))
+@pytest.mark.parametrize("case", cases_of("matching/books.json", "matching/named.json"))
 def test_books_match_as_they_should(case: Case) -> None:
     """[MATCH-1..8]."""
     book = Book(
