@@ -1,6 +1,8 @@
-"""Every numbered rule of the spec is spelled out in code and held by a test, by its name."""
+"""Every numbered rule of the spec is spelled out in code, shown by a vector and held by a test, by its name."""
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,23 @@ def named_in(folder: str) -> set[str]:
     return set().union(*(mentions(path.read_text("utf-8")) for path in paths if "node_modules" not in path.parts))
 
 
+def rules_named(value: object) -> Iterator[str]:
+    """The ids in every `rules` list of a vector file."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from one if key == "rules" else rules_named(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from rules_named(one)
+
+
+def rules_in_vectors() -> dict[str, set[str]]:
+    """The rules that each vector file shows."""
+    files = sorted((ROOT / "protocol" / "vectors").glob("*/*.json"))
+    return {f"{path.parent.name}/{path.name}": set(rules_named(json.loads(path.read_text("utf-8")))) for path in files}
+
+
+SHOWN = rules_in_vectors()
 NAMED = {folder: named_in(folder) for folder in SOURCES}
 
 
@@ -60,3 +79,14 @@ def test_sources_name_no_rule_that_the_spec_does_not_have() -> None:
     families = {rule.split("-")[0] for rule in spec_rules()}
     named = {rule for folder in SOURCES for rule in NAMED[folder] if rule.split("-")[0] in families}
     assert named - set(spec_rules()) == set()
+
+
+@pytest.mark.parametrize("rule", sorted(spec_rules()))
+def test_rule_is_shown_by_a_vector(rule: str) -> None:
+    assert any(rule in shown for shown in SHOWN.values()), f"{rule} of {spec_rules()[rule]} has no vector"
+
+
+def test_vectors_name_rules_and_only_those_that_the_spec_has() -> None:
+    assert all(shown <= set(spec_rules()) for shown in SHOWN.values())
+    thrown = {"matching/books.json", "book/thrown.json"}
+    assert {name for name, shown in SHOWN.items() if not shown} <= thrown
