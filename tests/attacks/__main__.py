@@ -8,18 +8,31 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from tests.attacks.attacks import ATTACKS
+from tests.attacks.attacks import ATTACKS, WITHOUT_HONEST_FORM
 from tests.attacks.street import Outcome, Street
 
 
 def measure(name: str, seeds: range) -> tuple[list[Outcome], list[Outcome]]:
-    """The street under an attack, and the same street with nobody attacking."""
+    """The street under an attack, and the same street with the attackers' orders, honestly kept."""
     under, without = [], []
     for seed in seeds:
         street = Street(seed)
         under.append(street.run(ATTACKS[name](street)))
-        without.append(Street(seed).run())
+        without.append(control(name, seed))
     return under, without
+
+
+def control(name: str, seed: int) -> Outcome:
+    """What honest orders come to among the same others, if those say all that they should.
+
+    Orders that nothing pays for, and backdated ones, have no honest form: there the others are not there at all.
+    """
+    street = Street(seed)
+    if name in WITHOUT_HONEST_FORM:
+        return street.run()
+    act = ATTACKS[name](street)
+    street.world.deliver = lambda _source, _target, _message: True
+    return street.run(act)
 
 
 def figure(name: str, under: list[Outcome], without: list[Outcome]) -> dict[str, object]:

@@ -139,3 +139,4 @@ ATTACKS: dict[str, Callable[[Street], EveryRound]] = {
     "withheld and backdated entries": withheld_and_backdated,
     "unfunded parking": unfunded_parking,
 }
+WITHOUT_HONEST_FORM = ("withheld and backdated entries", "unfunded parking")

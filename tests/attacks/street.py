@@ -1,7 +1,7 @@
 """A street of honest traders in seeded kernels, with attackers among them, and what share of the honest trades happens.
 
 Honest pairs place orders that cross: one sells, another buys as much at a price that is good enough. What they trade,
-with whomever, over what they placed is the share; the same street without its attackers is the baseline.
+with whomever, over what they placed is the share; the same street whose attackers keep their word is the baseline.
 """
 
 from collections.abc import Callable, Sequence
