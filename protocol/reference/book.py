@@ -10,7 +10,7 @@ from protocol.reference.admission import Setting, admit_orders
 from protocol.reference.cbor import Value, encode
 from protocol.reference.chain import Block, view_at_fund_block
 from protocol.reference.convictions import convicted_by_own_feeds
-from protocol.reference.feeds import read_feeds
+from protocol.reference.feeds import Forks, read_feeds
 from protocol.reference.funds import funded_orders, may_owner_match, may_session_match
 from protocol.reference.holds import free_lots, is_live_hold, read_holds
 from protocol.reference.orders import is_live, orders_of
@@ -49,6 +49,7 @@ def compute_book(
     clock: Clock,
     epoch: int,
     convicted: Sequence[Address] = (),
+    forks: Forks | None = None,
     quote_per_bond: int = 1,
 ) -> Book | None:
     """Join what the feeds and the chain say about a market. Spec: [BOOK-1..3], [ORD-6], [HOLD-4], [HOLD-5], [FUND-4].
@@ -61,6 +62,7 @@ def compute_book(
         clock: When epochs start.
         epoch: The epoch.
         convicted: The sessions that evidence from elsewhere convicts in the market. Spec: [EVID-4].
+        forks: Where evidence from elsewhere shows forks. Spec: [EVID-1].
         quote_per_bond: Quote units that one micro-unit of a bond stands for. Spec: [FUND-6].
 
     Returns:
@@ -70,7 +72,7 @@ def compute_book(
     if view is None:
         return None
     this_market = market_id(domain, market)
-    feeds = [feed for feed in read_feeds(domain, encoded_entries) if feed.market == this_market]
+    feeds = [feed for feed in read_feeds(domain, encoded_entries, forks) if feed.market == this_market]
     said = {order.order_id: order for feed in feeds for order in orders_of(domain, clock, market, feed, epoch)}
     setting = Setting(domain=domain, market_id=this_market, market=market, clock=clock, blocks=blocks)
     placed = admit_orders(setting, feeds, said, epoch)

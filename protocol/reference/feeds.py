@@ -3,7 +3,7 @@
 Spec: protocol/spec/02-feeds.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,8 +96,18 @@ def read_sound_entry(domain: Domain, encoded: bytes) -> Entry:
     return Entry(**(fields | {"entry_hash": entry_hash}))
 
 
-def read_feeds(domain: Domain, encoded_entries: Iterable[bytes]) -> list[Feed]:
-    """Sort entries into feeds; unsound ones leave no trace, order and repetition do not matter. Spec: [FEED-7..8]."""
+Forks = Mapping[tuple[Address, Digest], int]  # the seq at which evidence shows a fork, by (session, market)
+
+
+def read_feeds(domain: Domain, encoded_entries: Iterable[bytes], forks: Forks | None = None) -> list[Feed]:
+    """Sort entries into feeds; unsound ones leave no trace, order and repetition do not matter. Spec: [FEED-7..8].
+
+    Args:
+        domain: The deployment.
+        encoded_entries: Entries of any session and market.
+        forks: What evidence shows besides. Spec: [EVID-1].
+    """
+    shown = forks or {}
     known: dict[Digest, Entry] = {}
     for encoded in encoded_entries:
         try:
@@ -105,16 +115,21 @@ def read_feeds(domain: Domain, encoded_entries: Iterable[bytes]) -> list[Feed]:
         except RefusedError:
             continue
         known.setdefault(entry.entry_hash, entry)
-    names = sorted({(entry.session, entry.market) for entry in known.values()})
+    names = sorted({(entry.session, entry.market) for entry in known.values()} | set(shown))
     return [
-        read_feed(domain, [entry for entry in known.values() if (entry.session, entry.market) == name])
+        read_feed(
+            domain, name, [entry for entry in known.values() if (entry.session, entry.market) == name], shown.get(name)
+        )
         for name in names
     ]
 
 
-def read_feed(domain: Domain, entries: Sequence[Entry]) -> Feed:
+def read_feed(
+    domain: Domain, name: tuple[Address, Digest], entries: Sequence[Entry], shown_fork: int | None = None
+) -> Feed:
     """Find what counts among the distinct sound entries of one session and market. Spec: [FEED-2..6], [FEED-8]."""
-    forked_seq = lowest_forked_seq(entries)
+    forks = [seq for seq in (lowest_forked_seq(entries), shown_fork) if seq is not None]
+    forked_seq = min(forks, default=None)
     standing: list[Entry] = []
     for entry in sorted(entries, key=lambda entry: entry.seq):
         is_below_fork = forked_seq is None or entry.seq < forked_seq
@@ -122,8 +137,8 @@ def read_feed(domain: Domain, entries: Sequence[Entry]) -> Feed:
             break
         standing.append(entry)
     return Feed(
-        session=entries[0].session,
-        market=entries[0].market,
+        session=name[0],
+        market=name[1],
         known=tuple(sorted(entries, key=lambda entry: (entry.seq, entry.entry_hash))),
         standing=tuple(standing),
         forked_seq=forked_seq,

@@ -9,10 +9,13 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.verify import VerifiedEntry
-from tests.core.adapters import fast_book, fast_feeds, fast_ledger, verified
+from protocol.reference.book import compute_book, encode_book
+from tests.core.adapters import RULES, fast_book, fast_feeds, fast_ledger, verified
+from tests.core.pens import DOMAIN, MARKET, MARKET_ID
 from tests.core.strategies import SIGNED_WORLDS, worlds
-from tests.core.worlds import World
+from tests.core.worlds import CLOCK, World
 
 
 def book_bytes(world: World, arrived: Sequence[VerifiedEntry]) -> bytes | None:
@@ -47,3 +50,38 @@ def test_two_nodes_that_exchange_what_they_lack_have_one_book(world: World, seed
     first = merge(one, [entry for entry in other if entry.entry_hash not in known])
     second = merge(other, [entry for entry in one if entry.entry_hash not in others])
     assert book_bytes(world, first) == book_bytes(world, second)
+
+
+@settings(max_examples=SIGNED_WORLDS)
+@given(world=worlds(), seed=st.integers(0, 2**32))
+def test_evidence_does_the_same_whenever_it_comes_as_the_reference_says(world: World, seed: int) -> None:
+    """Forks and convictions from elsewhere, before, between or after the entries. Spec: [EVID-1], [EVID-4]."""
+    dice, entries = Random(seed), verified(world.entries)
+    sessions = sorted({entry.entry.header.session for entry in entries})
+    forked = {session: dice.randrange(4) for session in sessions if dice.random() < 0.3}
+    convicted = tuple(session for session in sessions if dice.random() < 0.3)
+    expected = compute_book(
+        world.entries,
+        MARKET,
+        DOMAIN,
+        world.blocks,
+        CLOCK,
+        world.epoch,
+        convicted=convicted,
+        forks={(session, MARKET_ID): seq for session, seq in forked.items()},
+    )
+    dice.shuffle(entries)
+    cut = dice.randrange(len(entries) + 1)
+    feeds = Feeds(RULES)
+    for entry in entries[:cut]:
+        feeds.add(entry)
+    for session, seq in forked.items():
+        feeds.mark_forked(session, seq)
+    for session in convicted:
+        feeds.convict(session)
+    for entry in entries[cut:] + entries[:cut] + entries[cut:]:
+        feeds.add(entry)
+    said = fast_book(feeds, fast_ledger(world.blocks), world.epoch)
+    assert (said is None) == (expected is None)
+    if said is not None and expected is not None:
+        assert said.encode() == encode_book(expected)
