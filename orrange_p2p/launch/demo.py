@@ -22,7 +22,7 @@ from orrange_p2p.launch.build import NodeKeys, build_parts, deployment_of, netwo
 from orrange_p2p.launch.conserve import compute_moved, is_value_conserved
 from orrange_p2p.launch.directory import open_directory
 from orrange_p2p.launch.flow import FlowEvent
-from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, compute_needs, found_network
+from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, compute_needs, first_funded_epoch, found_network
 from orrange_p2p.launch.replay import Replay
 from orrange_p2p.launch.report import Measurements, Report, measure_latency
 from orrange_p2p.node import Node
@@ -137,6 +137,7 @@ async def run_demo(plan: DemoPlan, state: DemoState) -> Report:
             network = await found_network(
                 chain, TransactionLane(chain, faucet), members, preset=PRESETS[DEMO_PRESET], genesis_ms=DEMO_GENESIS_MS
             )
+            first_epoch = first_funded_epoch(network.rules()[0], clock())
             peers = [
                 _open_peer(stores, directory, plan, number, owners[number], network) for number in range(plan.peers)
             ]
@@ -144,7 +145,7 @@ async def run_demo(plan: DemoPlan, state: DemoState) -> Report:
             running.callback(homes.cancel_scope.cancel)
             nodes = await _start_nodes(homes, network, chain, peers, clock, state)
             state.rules = network.rules()[0]
-            await _warm_up(nodes, state)
+            await _warm_up(nodes, state, first_epoch)
             report = await _trade(plan, state, nodes, chain, network, members, chain_clock=clock)
             state.stage = "stopping"
         return report
@@ -201,20 +202,21 @@ async def _run_node(node: Node, *, task_status: "TaskStatus[None]" = trio.TASK_S
         await trio.sleep_forever()
 
 
-async def _warm_up(nodes: Sequence[Node], state: DemoState) -> None:
-    """Wait until every node would sign: it is synced and knows a fund block."""
+async def _warm_up(nodes: Sequence[Node], state: DemoState, first_epoch: Epoch) -> None:
+    """Wait until every node would sign, and what the owners allocated counts: it is synced and knows a fund block."""
     state.stage = "connecting and syncing"
     with trio.move_on_after(WARM_UP_LIMIT_S):
         for node in nodes:
-            await node.wait_until(_is_ready)
+            await node.wait_until(lambda node: _is_ready(node, first_epoch))
         return
     reasons = ", ".join(filter(None, (node.kernel.why_not_sign() for node in nodes)))
     raise ConfigError(f"the peers were not ready within {WARM_UP_LIMIT_S} s: {reasons or 'no window opened'}")
 
 
-def _is_ready(node: Node) -> bool:
-    markets = node.kernel.markets.values()
-    return node.kernel.why_not_sign() is None and all(market.windows.current is not None for market in markets)
+def _is_ready(node: Node, first_epoch: Epoch) -> bool:
+    windows = [market.windows.current for market in node.kernel.markets.values()]
+    are_open = all(window is not None and window.epoch >= first_epoch for window in windows)
+    return are_open and node.kernel.why_not_sign() is None
 
 
 async def _trade(

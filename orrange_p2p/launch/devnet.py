@@ -15,6 +15,7 @@ from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.rpc import open_rpc
 from orrange_p2p.config import NetworkConfig
 from orrange_p2p.core.presets import PRESETS
+from orrange_p2p.core.types import Epoch
 from orrange_p2p.errors import ConfigError
 from orrange_p2p.keys.derive import derive_secret
 from orrange_p2p.keys.session import SessionKey
@@ -26,7 +27,7 @@ from orrange_p2p.launch.devnet_process import PeerProcess, Warden, open_warden, 
 from orrange_p2p.launch.devnet_remote import RemoteNode, RemoteTrader, ask_all
 from orrange_p2p.launch.directory import open_directory
 from orrange_p2p.launch.flow import FlowEvent
-from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, Need, compute_needs, found_network
+from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, Need, compute_needs, first_funded_epoch, found_network
 from orrange_p2p.launch.replay import Replay
 from orrange_p2p.launch.report import Measurements, Report, measure_latency
 from orrange_p2p.launch.serve import wall_clock_ms
@@ -194,6 +195,7 @@ async def open_devnet(plan: DevnetPlan, listener: Listener) -> AsyncIterator[Dev
             genesis_ms=wall_clock_ms(),
             name="devnet",
         )
+        first_epoch = first_funded_epoch(network.rules()[0], wall_clock_ms())
         listener.on_stage("starting peers")
         prepared = prepare_peers(directory, seed, network, members, anvil.url)
         nursery = await opened.enter_async_context(trio.open_nursery())
@@ -201,7 +203,7 @@ async def open_devnet(plan: DevnetPlan, listener: Listener) -> AsyncIterator[Dev
         nodes = [RemoteNode(peer.number, peer.config.socket_path) for peer in prepared]
         processes = await _start_all(opened, warden, prepared)
         rows = [_row(peer, process) for peer, process in zip(prepared, processes, strict=True)]
-        await _warm_up(nodes, processes, network)
+        await _warm_up(nodes, processes, network, first_epoch)
         listener.on_peers(rows)
         for row, node, process in zip(rows, nodes, processes, strict=True):
             nursery.start_soon(_watch, row, node, process, listener)
@@ -231,8 +233,10 @@ async def _start_all(opened: AsyncExitStack, warden: Warden, peers: Sequence[Pre
     return processes
 
 
-async def _warm_up(nodes: Sequence[RemoteNode], processes: Sequence[PeerProcess], network: NetworkConfig) -> None:
-    """Wait until every peer would sign: it is synced and knows a fund block."""
+async def _warm_up(
+    nodes: Sequence[RemoteNode], processes: Sequence[PeerProcess], network: NetworkConfig, first_epoch: Epoch
+) -> None:
+    """Wait until every peer would sign, and what the owners allocated counts: it is synced and knows a fund block."""
     market = network.markets[0].name
     reasons: dict[int, str] = {}
     with trio.move_on_after(WARM_UP_LIMIT_S):
@@ -246,7 +250,7 @@ async def _warm_up(nodes: Sequence[RemoteNode], processes: Sequence[PeerProcess]
             reasons = {
                 number: reason
                 for number, status in enumerate(await ask_all(nodes))
-                if (reason := _why_not_ready(status, market)) is not None
+                if (reason := _why_not_ready(status, market, first_epoch)) is not None
             }
             if not reasons:
                 return
@@ -255,12 +259,15 @@ async def _warm_up(nodes: Sequence[RemoteNode], processes: Sequence[PeerProcess]
     raise ConfigError(f"the peers were not ready within {WARM_UP_LIMIT_S} s: {shown or 'they do not answer'}")
 
 
-def _why_not_ready(status: Mapping[str, Any] | None, market: str) -> str | None:
+def _why_not_ready(status: Mapping[str, Any] | None, market: str, first_epoch: Epoch) -> str | None:
     if status is None:
         return "does not answer yet"
     if status["why_not_signing"] is not None:
         return str(status["why_not_signing"])
-    return "no window opened yet" if status["pending"][market]["epoch"] is None else None
+    epoch = status["pending"][market]["epoch"]
+    if epoch is None:
+        return "no window opened yet"
+    return None if epoch >= first_epoch else f"what its owner allocated counts from epoch {first_epoch} on"
 
 
 async def _watch(row: PeerRow, node: RemoteNode, process: PeerProcess, listener: Listener) -> None:

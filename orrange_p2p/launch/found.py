@@ -15,8 +15,8 @@ from orrange_p2p.chain.funding import (
 )
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.config import MarketConfig, NetworkConfig
-from orrange_p2p.core.presets import Preset
-from orrange_p2p.core.types import Address, Scope, Side
+from orrange_p2p.core.presets import MarketRules, Preset
+from orrange_p2p.core.types import Address, Epoch, Scope, Side
 from orrange_p2p.keys.session import SessionKey
 from orrange_p2p.launch.flow import FlowEvent, Submit
 
@@ -135,3 +135,12 @@ async def found_network(
         await faucet.wait(transaction)
     await fund_owners(backend, deployment, faucet, fundings)
     return network
+
+
+def first_funded_epoch(rules: MarketRules, founded_ms: int) -> Epoch:
+    """The first epoch whose fund block has seen what was allocated until `founded_ms`, unix milliseconds.
+
+    Orders that claim an earlier one would be void. Spec: [FUND-5].
+    """
+    after_ms = founded_ms + 1000 + rules.preset.fund_lag_s * 1000 - rules.genesis_ms  # block times are whole seconds
+    return Epoch(-(-after_ms // rules.preset.epoch_ms))
