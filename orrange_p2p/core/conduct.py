@@ -16,11 +16,12 @@ SECONDS_A_DAY = 86_400
 
 
 class FeeRow(NamedTuple):
-    """A settled trade that paid a fee; both its owners keep the same row."""
+    """A settled trade that paid a fee, as one of its two owners sees it."""
 
     number: int
     day: int
-    trade: TradeSettled
+    counterparty: Address
+    sink_fee: int
 
 
 class BondRow(NamedTuple):
@@ -56,9 +57,9 @@ class Conduct:
         """Take in a fact of a block; blocks come in order. Facts of other kinds are passed over."""
         if isinstance(fact, TradeSettled):
             if fact.sink_fee and fact.maker_owner != fact.taker_owner:
-                row = FeeRow(number, time_s // SECONDS_A_DAY, fact)
-                self._fees.setdefault(fact.maker_owner, []).append(row)
-                self._fees.setdefault(fact.taker_owner, []).append(row)
+                day, maker, taker = time_s // SECONDS_A_DAY, fact.maker_owner, fact.taker_owner
+                self._fees.setdefault(maker, []).append(FeeRow(number, day, taker, fact.sink_fee))
+                self._fees.setdefault(taker, []).append(FeeRow(number, day, maker, fact.sink_fee))
         elif isinstance(fact, BondChanged):
             self._bonds.setdefault(fact.owner, []).append(BondRow(number, time_s, fact.amount))
         elif isinstance(fact, Slashed | DisputeLost | Defaulted):

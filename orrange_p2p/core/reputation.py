@@ -170,7 +170,9 @@ class Standings:
             return 0
         gathered = squares = 0
         for counterparty, fees in self._fees(owner).items():
-            counted = min(fees >> 16, self.bond(counterparty) // 4)
+            counted, cap = fees >> 16, self.bond(counterparty) >> 2
+            if counted > cap:
+                counted = cap
             gathered += counted
             squares += counted * counted
         _, breadth = compute_breadth(gathered, squares)
@@ -179,18 +181,16 @@ class Standings:
 
     def _fees(self, owner: Address) -> dict[Address, int]:
         """Decayed fees by counterparty, in 65536ths of a micro-unit. Spec: [REP-5]."""
-        today, fees = self._today, dict[Address, int]()
-        for _, day, trade in self._conduct.fees(owner, at_block=self._number, from_day=today - LAST_DECAY_DAY):
-            other = trade.taker_owner if trade.maker_owner == owner else trade.maker_owner
-            fees[other] = fees.get(other, 0) + trade.sink_fee * DECAY_Q16[today - day]
+        today, decay, fees = self._today, DECAY_Q16, dict[Address, int]()
+        for _, day, other, fee in self._conduct.fees(owner, at_block=self._number, from_day=today - LAST_DECAY_DAY):
+            fees[other] = fees.get(other, 0) + fee * decay[today - day]
         return fees
 
     def _vouches(self, owner: Address) -> Iterator[Vouch]:
         paid: dict[Address, list[int]] = {}
         rows = self._conduct.fees(owner, at_block=self._number, from_day=self._today - LAST_DECAY_DAY)
-        for _, _, trade in rows:
-            other = trade.taker_owner if trade.maker_owner == owner else trade.maker_owner
-            paid.setdefault(other, []).append(trade.sink_fee)
+        for _, _, other, fee in rows:
+            paid.setdefault(other, []).append(fee)
         for counterparty, fees_q16 in sorted(self._fees(owner).items()):
             bond, fees = self.bond(counterparty), fees_q16 >> 16
             yield Vouch(

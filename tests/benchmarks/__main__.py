@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tests.benchmarks.figures import Figure
 
-NAMES = ("codec", "signatures", "epoch", "engine", "rbsr", "gossip")
+NAMES = ("codec", "signatures", "epoch", "engine", "rbsr", "gossip", "reputation")
 
 
 def main(arguments: list[str]) -> int:

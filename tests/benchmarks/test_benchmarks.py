@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.benchmarks import codec, engine, epoch, gossip, rbsr, signatures
+from tests.benchmarks import codec, engine, epoch, gossip, rbsr, reputation, signatures
 from tests.benchmarks.event_flow import Event, recorded_events, throw_events
 from tests.benchmarks.figures import Figure, compared
 
@@ -41,7 +41,10 @@ def test_anything_but_one_known_name_is_refused_in_a_sentence(arguments: tuple[s
     done = _run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     was = " ".join(argument for argument in arguments if argument != "--json") or "none"
-    assert done.stderr == f"expected one benchmark of codec, signatures, epoch, engine, rbsr, gossip, was {was}\n"
+    assert (
+        done.stderr
+        == f"expected one benchmark of codec, signatures, epoch, engine, rbsr, gossip, reputation, was {was}\n"
+    )
 
 
 def test_json_is_one_line_a_figure_with_the_agreed_keys() -> None:
@@ -122,6 +125,10 @@ def test_gossip_runs_small(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     received = trio.run(gossip._measure, kind, 20, 5, 0.0)
     assert received.messages == 19
+
+
+def test_reputation_runs_small() -> None:
+    assert len(_check("reputation", reputation.run(reputation.Size(owners=50, trades=4000, days=30)))) == 4
 
 
 def test_a_ratio_is_value_over_baseline() -> None:

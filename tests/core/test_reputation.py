@@ -245,6 +245,15 @@ def test_a_bond_counts_as_the_least_that_it_was_in_the_period() -> None:
     score(chronicle)
 
 
+def test_a_bond_that_was_lower_by_one_micro_unit_counts_as_that() -> None:
+    """[REP-6], [REP-9]."""
+    chronicle = bonded(400 * UNIT).block(chain.BondChanged(owner=ANNA, amount=400 * UNIT - 1))
+    chronicle.block(chain.BondChanged(owner=ANNA, amount=400 * UNIT), seconds=1).block(seconds=DAY_S - 2)
+    told = chronicle.reference(ANNA)
+    assert (told.bond, told.locked) == (400 * UNIT - 1, 2 * (400 * UNIT - 1))
+    score(chronicle)
+
+
 @pytest.mark.parametrize(
     ("counted", "neff", "breadth"),
     [
@@ -296,6 +305,16 @@ def test_a_top_up_leaves_the_age_of_the_old_part() -> None:
     chronicle.block(chain.BondChanged(owner=ANNA, amount=101 * UNIT)).block(days=1)
     assert chronicle.reference(ANNA).locked == 365 * 100 * UNIT + UNIT
     score(chronicle)
+
+
+def test_no_day_counts_for_more_than_the_bond_of_the_period() -> None:
+    """[REP-9]: a period of three days, in which the bond was lower two days ago than ever since."""
+    chronicle = bonded(400 * UNIT).block(chain.BondChanged(owner=ANNA, amount=40 * UNIT))
+    chronicle.block(chain.BondChanged(owner=ANNA, amount=400 * UNIT), seconds=1).block(days=2)
+    assert chronicle.reference(ANNA, 3 * DAY_S).locked == 40 * UNIT * 4
+    assert chronicle.reference(ANNA, DAY_S).locked == 400 * UNIT * 2 + 40 * UNIT * 2
+    score(chronicle, ANNA, DAY_S)
+    score(chronicle, ANNA, 3 * DAY_S)
 
 
 def test_what_was_taken_out_and_put_back_starts_again() -> None:

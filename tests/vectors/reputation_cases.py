@@ -44,6 +44,8 @@ def score_cases() -> list[Case]:
     short = Chronicle().block(bond_of(ANNA, UNIT)).block(bond_of(BERT, 100 * UNIT), seconds=59)
     short.block(trade(ANNA, BERT, UNIT), seconds=60)
     cases.append(case_of("a_period_of_a_minute", (6,), short, period_s=60))
+    dipped = bonded().block(bond_of(ANNA, 40 * UNIT)).block(bond_of(ANNA, 400 * UNIT), seconds=1).block(days=2)
+    cases.append(case_of("a_period_of_three_days_caps_each_day", (6, 9), dipped, period_s=3 * DAY_S))
     return cases
 
 
