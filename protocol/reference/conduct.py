@@ -15,7 +15,7 @@ READY_EPOCHS = 2
 LATE_EPOCHS_MAX = 8
 MISMATCHES_BEFORE_FALLBACK = 2
 SYNC_PERIOD_MS = 2_000
-FREE_REQUESTS, FREE_PERIOD_S = 100, 10
+FREE_PARTS, FREE_PERIOD_S = 1_500, 10
 PROOFS_MAX = 16
 FEEDS_MAX, STRANGERS_MAX, STRANGER_BYTES_MAX = 3_000, 256, 64 * 1024
 
@@ -243,8 +243,8 @@ def is_welcome(ours: tuple[int, Address], theirs: tuple[int, Address]) -> bool:
 
 
 def answer_delay_s(answered: int, since_s: int, now_s: int) -> int:
-    """How long a further answer waits after so many in the running ten seconds. Spec: [SYNC-7]."""
-    if now_s - since_s > FREE_PERIOD_S or answered < FREE_REQUESTS:
+    """How long a further answer waits after so many parts in the running ten seconds. Spec: [SYNC-7]."""
+    if now_s - since_s > FREE_PERIOD_S or answered < FREE_PARTS:
         return 0
     return since_s + FREE_PERIOD_S - now_s
 

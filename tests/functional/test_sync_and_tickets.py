@@ -70,6 +70,9 @@ class Side:
         feed = self.feeds.feed(session)
         return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
 
+    def proofs(self, market: MarketId, session: Address) -> Sequence[bytes]:
+        return ()
+
     async def _on_entries(self, market: MarketId, entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
         for entry in entries:
             self.feeds.add(entry)
@@ -324,7 +327,7 @@ async def test_a_sync_client_that_asks_too_much_waits_for_its_answer(
     start: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """[SYNC-7]: nothing is refused and nobody blamed; what is too much is answered in the next period, and then on."""
-    monkeypatch.setattr("orrange_p2p.net.sync.FREE_REQUESTS", 3)
+    monkeypatch.setattr("orrange_p2p.net.sync.FREE_PARTS", 3)
     monkeypatch.setattr("orrange_p2p.net.sync.FREE_PERIOD_S", 2.0)
     one, other = await connected(start)
     side = Side(other)
@@ -524,3 +527,16 @@ def test_a_batch_with_an_unsound_entry_is_rejected(at: int) -> None:
 @pytest.mark.parametrize("payload", [b"", b"\x00", b"\x82\x01\x80", b"\x82\x04\x81\x40", b"\x82\x01\x81\x40\x00"])
 def test_what_is_no_batch_is_rejected(payload: bytes) -> None:
     assert isinstance(make_gossip().judge(payload, Peer("a").peer_id), Reject)
+
+
+async def test_a_newcomer_takes_hundreds_of_short_feeds_in_one_round(start: Running) -> None:
+    """[SYNC-7]: what honest peers need in a round is within what is answered in one period."""
+    one, other = await connected(start)
+    newcomer, holder = Side(one), Side(other)
+    for number in range(300):
+        for entry in write_feed(Peer(f"trader {number}"), 1):
+            holder.feeds.add(entry)
+    with trio.fail_after(30):
+        await newcomer.sync.round(other.peer_id, MARKET)
+    assert newcomer.rounds[0] is not None
+    assert len(newcomer.feeds) == 300

@@ -127,8 +127,10 @@ def test_limits_told_in_rules_are_those_of_the_program() -> None:
     sync_text = (SPEC / "06-sync.md").read_text("utf-8")
     limits = reconcile.LIMITS
     for rule, words in (
-        ("SYNC-7", f"At most {sync.FREE_REQUESTS} requests per {sync.FREE_PERIOD_S:g} s"),
-        ("SYNC-7", f"Each {sync.PARTS_A_REQUEST} ranges and ids"),
+        ("SYNC-7", f"At most {sync.FREE_PARTS:,} parts per {sync.FREE_PERIOD_S:g} s"),
+        ("SYNC-7", f"each {sync.SPANS_A_PART} ranges and ids"),
+        ("SYNC-7", f"each {sync.BYTES_A_PART // 1024} KiB of an answer"),
+        ("SYNC-7", f"patient for {sync.ANSWER_TIMEOUT_S:g} s"),
         ("SYNC-10", f"first {frames.FINGERPRINT_BYTES} bytes"),
         ("SYNC-16", f"lists ranges of up to {limits.few_ids} heads"),
         ("SYNC-16", f"up to {limits.few} and cuts others into {limits.parts} parts, or fewer of {limits.few} heads"),

@@ -206,7 +206,7 @@ def sync_cases() -> list[Case]:
         *table("SYNC-2", conduct.next_round_ms, last_round_ms=(None, 1_000, 4_000), now_ms=(2_000, 5_000)),
         *table("SYNC-3", conduct.fetch_from, our_next=(0, 5), their_next=(0, 4, 5, 9), fits=(False, True)),
         *table("SYNC-6", conduct.is_welcome, ours=hellos[:1], theirs=hellos),
-        *table("SYNC-7", conduct.answer_delay_s, answered=(0, 99, 100), since_s=(50,), now_s=(50, 57, 60, 61)),
+        *table("SYNC-7", conduct.answer_delay_s, answered=(0, 1_499, 1_500), since_s=(50,), now_s=(50, 57, 60, 61)),
         *table("SYNC-19", conduct.stays_synced, failed_rounds=(0, 2, 3)),
         *table("SYNC-17 SYNC-20", conduct.has_round_failed, heads_without_entries=(0, 16, 17), is_whole=(False, True)),
         *(

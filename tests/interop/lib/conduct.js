@@ -68,7 +68,7 @@ function submitAfter({ preset, isMaker, isLeg }, _, presets) {
 }
 
 export const FUNCTIONS = {
-  answer_delay_s: ({ answered, sinceS, nowS }) => (answered < 100n ? 0n : max(0n, sinceS + 10n - nowS)), // [SYNC-7]
+  answer_delay_s: ({ answered, sinceS, nowS }) => (answered < 1500n ? 0n : max(0n, sinceS + 10n - nowS)), // [SYNC-7]
   answer_to_prepare: answerToPrepare,
   claims_too_early: ({ entryEpoch, clockEpoch }) => entryEpoch > clockEpoch + 2n, // [FEED-10]
   countersigns: ({ readyEpoch, entryEpoch, epoch, blockS, deadlineS }, { k }) =>
