@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from protocol.reference.types import Clock
 from tests.core.bare import throw_bare
+from tests.core.worlds import BONDED, CLOCK, build_world, throw_steps
 from tests.vectors import world_cases
 
 HERE = Path(__file__).resolve().parent
@@ -181,6 +183,17 @@ def test_fresh_books_match_as_the_reference_says(copied: Path) -> None:
     plant(copied, "matching/books.json", lambda old: replace_all(old, cases))
     assert check(copied, "--only", "matching/books.json") == {
         "checked": {"matching/books.json": len(cases)},
+        "difference": None,
+    }
+
+
+@pytest.mark.parametrize(("group", "clock"), [("thrown", CLOCK), ("bonds", BONDED)])
+def test_fresh_worlds_have_the_books_that_the_reference_says(copied: Path, group: str, clock: Clock) -> None:
+    worlds = {seed: build_world(seed % 4, throw_steps(seed, 45), clock) for seed in range(5024, 5037)}
+    cases = [world_cases.book_case(f"thrown_{seed}", "BOOK-3", world) for seed, world in worlds.items()]
+    plant(copied, f"book/{group}.json", lambda old: replace_all(old, cases))
+    assert check(copied, "--only", f"book/{group}.json") == {
+        "checked": {f"book/{group}.json": len(cases)},
         "difference": None,
     }
 

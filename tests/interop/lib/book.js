@@ -2,7 +2,7 @@
 import { Admission } from "./admission.js";
 import { encode } from "./cbor.js";
 import { ChainView, fundBlock } from "./chain.js";
-import { by, feedsOf, grouped, standingItems } from "./feeds.js";
+import { by, feedsOf, grouped } from "./feeds.js";
 import { freeRanges, holdsOf, lotsOf, silentSessions, Words } from "./holds.js";
 import { need, quoteAmount } from "./lanes.js";
 import { isSelfConvicted } from "./peers.js";
@@ -76,17 +76,6 @@ function fundedOrders(owner, orders, holds, context) {
   });
 }
 
-// Sessions whose own feeds hold two words that convict them ([EVID-4]).
-async function selfConvictedSessions(feeds, world) {
-  const items = feeds.map((feed) => [feed.session, standingItems(feed).map(({ item }) => item)]);
-  const placed = items.flatMap(([, own]) => own.filter(({ rule }) => rule === "order-item").map(({ order }) => order));
-  const orders = new Map(placed.map((order) => [world.signing.digest("Order", order), order]));
-  const judged = items.map(async ([session, own]) =>
-    (await isSelfConvicted(session, own, orders, world)) ? [session] : [],
-  );
-  return (await Promise.all(judged)).flat();
-}
-
 // The rows of open orders with their free lots ([ORD-6], [HOLD-5]).
 function openOrders(orders, live, { chain, epoch, clock }) {
   const rows = [...orders.values()].filter((order) => order.cancelled === null && isInTime(order, epoch, clock));
@@ -103,10 +92,12 @@ export async function buildBook(world, epoch) {
   const { entries, blocks, market, marketId, clock, signing, convicted } = world;
   const block = fundBlock(blocks, clock, epoch);
   if (block === null) return null;
-  const feeds = (await feedsOf(entries, marketId, world)).map(cutAt(epoch));
+  const whole = await feedsOf(entries, marketId, world);
+  const feeds = whole.map(cutAt(epoch));
   const chain = new ChainView(blocks, block, marketId, market);
   const orders = await admittedOrders(feeds, world);
-  const selfConvicted = await selfConvictedSessions(feeds, world);
+  const verdicts = await Promise.all(whole.map((feed) => isSelfConvicted(feed, world)));
+  const selfConvicted = whole.filter((_, at) => verdicts[at]).map(({ session }) => session);
   const words = new Words({ orders, signing, clock });
   const said = (await Promise.all(feeds.map((feed) => words.ofFeed(feed, epoch)))).flat();
   const live = holdsOf(said, orders).filter(({ ticket }) => block.timeS <= ticket.deadline);

@@ -85,7 +85,8 @@ export const FUNCTIONS = {
   may_write_entry: ({ ownOnDisk, quorumShowsLaterEntry }) => ownOnDisk && !quorumShowsLaterEntry, // [FEED-9], [SYNC-5]
   merge_absent: ({ ours, theirs }) => ours.filter((session) => theirs.includes(session)), // [TICK-4]
   merge_effective: mergeEffective,
-  next_round_ms: ({ lastRoundMs, nowMs }) => (lastRoundMs === null ? nowMs : max(nowMs, lastRoundMs + 2000n)), // [SYNC-2]
+  // [SYNC-2]
+  next_round_ms: ({ lastRoundMs, nowMs }) => (lastRoundMs === null ? nowMs : max(nowMs, lastRoundMs + 2000n)),
   page_of_proofs: pageOfProofs,
   quarter_of: ({ nowMs }, { epochMs }) => ((nowMs - GENESIS_MS) * 4n) / epochMs, // [FEED-11]
   shows_its_view: ({ since, epoch }, { wait }) => epoch > since && (epoch - since) % wait === 0n, // [TICK-6]

@@ -1,6 +1,8 @@
 // Presence ([PEER-1..3], [TYPE-7]) and evidence ([EVID-1..3]).
 import { keccak256 } from "viem";
 import { encode } from "./cbor.js";
+import { Words } from "./holds.js";
+import { ordersOf } from "./orders.js";
 
 const row = ({ market, nextSeq, headHash }) => [market, nextSeq, headHash];
 
@@ -22,7 +24,8 @@ async function provenFork(headers, signing) {
   return { session: one.session, market: one.market, forkedSeq: one.seq };
 }
 
-const overlap = ([from, to], [start, end]) => from < end && start < to;
+// Whether two ranges share anything; an empty one shares nothing.
+export const overlap = ([from, to], [start, end]) => (from > start ? from : start) < (to < end ? to : end);
 
 // Lots of one of the session's own orders that both tickets take, at times that meet.
 function takesTwice(session, [one, other], clock) {
@@ -46,20 +49,26 @@ function convict(session, [one, other], digests, clock) {
   return isOneNonce || takesTwice(session, [one, other], clock);
 }
 
-// Whether what a session says in its own feed convicts it ([EVID-4]). `orders` are those known in the market, by id.
-export async function isSelfConvicted(session, items, orders, { signing, clock }) {
-  const signed = [];
-  for (const { rule, ticket, takerSignature, makerSignature } of items) {
-    if (rule !== "offer" && rule !== "ticket-item") continue;
-    const [maker, taker] = [orders.get(ticket.makerOrder), orders.get(ticket.takerOrder)];
-    const digest = signing.digest("Ticket", ticket);
-    const signature = rule === "offer" ? takerSignature : makerSignature;
-    if (!maker || !taker || (await signing.signer(digest, signature)) !== session) continue;
-    signed.push({ digest, ticket, maker, taker });
-  }
-  return signed.some((one, at) =>
-    signed.slice(at + 1).some((other) => convict(session, [one, other], [one.digest, other.digest], clock)),
-  );
+// Whether two words that count in one feed contradict each other ([EVID-4]).
+function contradict(one, other, clock) {
+  if (one.digest === other.digest) return false;
+  const own = ({ ticket, side }) => ({
+    id: ticket[`${side}Order`],
+    lots: [ticket[`${side}From`], ticket[`${side}To`]],
+  });
+  const time = ({ ticket }) => [clock.startS(ticket.epoch), ticket.deadline + 1n];
+  const taker = ({ side, session, other: signer }) => (side === "taker" ? session : signer);
+  const isOneTaker = taker(one) !== null && taker(one) === taker(other);
+  if (isOneTaker && one.ticket.ticketNonce === other.ticket.ticketNonce) return true;
+  const isOneLot = own(one).id === own(other).id && overlap(own(one).lots, own(other).lots);
+  return isOneLot && overlap(time(one), time(other));
+}
+
+// Whether what a session says in its own feed, whatever epochs it claims, convicts it ([EVID-4]).
+export async function isSelfConvicted(feed, world) {
+  const orders = new Map((await ordersOf(feed, world)).map((order) => [order.id, order]));
+  const words = await new Words({ ...world, orders }).ofFeed({ ...feed, forkedSeq: null }, null);
+  return words.some((one, at) => words.slice(at + 1).some((other) => contradict(one, other, world.clock)));
 }
 
 async function provenOverSigning({ session, parts }, signing, clock) {

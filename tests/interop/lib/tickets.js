@@ -2,6 +2,7 @@
 import { concat, keccak256 } from "viem";
 import { by } from "./feeds.js";
 import { FOK } from "./orders.js";
+import { overlap } from "./peers.js";
 
 const NO_ADDRESS = `0x${"00".repeat(20)}`;
 const NO_GROUP = `0x${"00".repeat(32)}`;
@@ -47,6 +48,5 @@ export function contradicts({ order, first, firstTaker, second, secondTaker }, c
   if (first.ticketNonce === second.ticketNonce && firstTaker === secondTaker) return true;
   const lots = (one) => (one.makerOrder === order ? [one.makerFrom, one.makerTo] : [one.takerFrom, one.takerTo]);
   const time = (one) => [clock.startS(one.epoch), one.deadline + 1n];
-  const meet = ([from, to], [start, end]) => from < end && start < to;
-  return meet(lots(first), lots(second)) && meet(time(first), time(second));
+  return overlap(lots(first), lots(second)) && overlap(time(first), time(second));
 }
