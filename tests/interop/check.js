@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { checkCbor, checkMessage, checkSignature } from "./checks/codec.js";
 import { checkTyped } from "./checks/eip712.js";
-import { checkMatching } from "./checks/matching.js";
+import { checkMatching, checkPeriod } from "./checks/matching.js";
 import { checkAbsence, checkEvidence, checkNewest, checkPresence } from "./checks/peers.js";
 import { checkDecay, checkScores } from "./checks/reputation.js";
 import * as tickets from "./checks/tickets.js";
@@ -32,6 +32,7 @@ const KNOWN = [
   [/^eip712\/[a-z_]+\.json$/, ["primaryType"], checkTyped],
   [/^feeds\/feeds\.json$/, WORLD, checkFeeds],
   [/^book\/[a-z_]+\.json$/, [...WORLD, "quotePerBond"], checkBook],
+  [/^matching\/periods\.json$/, [], checkPeriod],
   [/^matching\/[a-z_]+\.json$/, [], checkMatching],
   [/^peers\/evidence\.json$/, WORLD, checkEvidence],
   [/^peers\/presence\.json$/, WORLD, checkPresence],

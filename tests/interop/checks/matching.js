@@ -1,5 +1,7 @@
 // matching/: pieces and window digests of books.
 import { entitlements, windowDigest } from "../lib/matching.js";
+import { Clock } from "../lib/chain.js";
+import { periodOf } from "../lib/period.js";
 import { hasForm, same } from "../lib/vectors.js";
 
 const GIVEN = ["market", "epoch", "block", "orders", "assignment", "absent", "skips", "beacon", "tiers", "bonded", "w"];
@@ -17,4 +19,9 @@ export function checkMatching(one) {
   };
   same("pieces", one.pieces, entitlements(window));
   same("window digest", one.windowDigest, windowDigest(window));
+}
+
+export function checkPeriod(one) {
+  hasForm("a case", one, "name", "constants", "genesisMs", "market", "blocks", "epoch", "period");
+  same("period", one.period, periodOf(one, new Clock(one.constants, one.genesisMs)));
 }

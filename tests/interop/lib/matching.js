@@ -42,6 +42,7 @@ export function isCompatible(one, other, skips) {
   const isPair = (pair, first, second) => pair[0] === first.session && pair[1] === second.session;
   const isSkipped = skips.some((pair) => isPair(pair, left, right) || isPair(pair, right, left));
   const hasTiers = one.tier >= right.minTier && other.tier >= left.minTier;
+  if (left.postOnly && right.postOnly) return false;
   if (left.security !== right.security || left.owner === right.owner || isSkipped || !hasTiers) return false;
   return (
     left.security === 0n ||
