@@ -19,7 +19,7 @@ from tests.vectors import world_cases
 HERE = Path(__file__).resolve().parent
 PROTOCOL = HERE.parents[1] / "protocol"
 VECTORS = sorted(path.relative_to(PROTOCOL / "vectors").as_posix() for path in (PROTOCOL / "vectors").rglob("*.json"))
-ANSWERS = ("book", "digest", "order_id", "signer", "struct_hash", "window_digest")
+ANSWERS = ("beacon", "book", "digest", "order_id", "signer", "struct_hash", "window_digest")
 Plant = Callable[[list[dict[str, Any]]], None]
 
 
