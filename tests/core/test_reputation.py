@@ -224,6 +224,13 @@ def test_a_fee_counts_for_maker_and_taker_alike() -> None:
     assert score(chronicle, ANNA) == score(chronicle, BERT) > 0
 
 
+def test_a_fee_that_is_one_micro_unit_above_the_cap_counts_as_the_cap() -> None:
+    """[REP-7]."""
+    chronicle = bonded(40).block(*(trade(ANNA, friend, 11) for friend in FRIENDS))
+    assert chronicle.reference(ANNA).gathered == 10 * len(FRIENDS)
+    assert score(chronicle) == 50 * 116 // 256 < 55 * 116 // 256
+
+
 def test_a_bond_that_came_during_the_period_vouches_for_nothing() -> None:
     """[REP-6], [REP-7]."""
     chronicle = Chronicle().block(chain.BondChanged(owner=ANNA, amount=100 * UNIT)).block(days=3)
