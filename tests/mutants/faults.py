@@ -7,8 +7,13 @@ reason, its fault changes with it.
 from dataclasses import dataclass
 
 MATCHING = ("tests/core/test_matching_engine.py", "tests/core/test_reference_matching.py")
-BOOK = ("tests/core/test_reference_cases.py", "tests/core/test_reference_books.py")
-TICKETS = ("tests/core/test_tickets.py", "tests/core/test_ticket_exchange.py", "tests/core/test_declines.py")
+BOOK = ("tests/core/test_holds_end.py", "tests/core/test_reference_cases.py", "tests/core/test_reference_books.py")
+TICKETS = (
+    "tests/core/test_own_lots.py",
+    "tests/core/test_tickets.py",
+    "tests/core/test_ticket_exchange.py",
+    "tests/core/test_declines.py",
+)
 CODEC = ("tests/core/test_cbor.py", "tests/core/test_codec.py")
 
 
@@ -122,7 +127,7 @@ FAULTS = (
         "orrange_p2p/core/feeds.py",
         "not feed.is_dead and session not in self.convictions",
         "not feed.is_dead",
-        BOOK,
+        ("tests/core/test_evidence.py",),
     ),
     Fault(
         "a silent maker stays in the book",
