@@ -6,7 +6,9 @@ belongs earlier; `Admissions` reads on from where it stood, and an owner anew on
 Spec: protocol/spec/03-orders.md [FUND-5, ORD-7].
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from orrange_p2p.core.feed import Act, HoldRecord, OrderRecord
 from orrange_p2p.core.feeds import Feeds
@@ -15,10 +17,19 @@ from orrange_p2p.core.needs import NOTHING, Amounts, compute_need
 from orrange_p2p.core.order_forms import SHORT_LIVED
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.ranges import complement, total, union
-from orrange_p2p.core.types import Address, Epoch, OrderId, TicketDigest
+from orrange_p2p.core.types import U64_MAX, Address, Epoch, OrderId, TicketDigest
 
 MAX_LIVE_ORDERS = 100
 _BEFORE_ALL = -1
+_NEVER = U64_MAX + 1
+
+
+class _Open(NamedTuple):
+    """An admitted order that can still trade: the epoch in which it ends, and what it needs."""
+
+    record: OrderRecord
+    ends_at: int
+    needed: Amounts
 
 
 class _Tally:
@@ -30,7 +41,7 @@ class _Tally:
         self._owner = owner
         self._claimed = Epoch(0)
         self._block: BlockRef | None = None
-        self._open: dict[OrderId, tuple[OrderRecord, Amounts]] = {}
+        self._open: dict[OrderId, _Open] = {}
         self._tickets: dict[OrderId, dict[TicketDigest, Amounts]] = {}
         self._deadlines: dict[TicketDigest, int] = {}
         self.refused: dict[OrderId, None] = {}
@@ -58,10 +69,9 @@ class _Tally:
             self._ledger.allocation(self._owner, market_id, market.base, at_block=at_block),
             self._ledger.allocation(self._owner, market_id, market.quote, at_block=at_block),
         )
-        records = [record for record, _ in self._open.values()]
-        self._open = {}
-        for record in records:
-            self.enter(record)
+        before, self._open = self._open, {}
+        for known in before.values():
+            self._keep(known)
         self._forget_tickets()
         for order_id in self._tickets:
             if order_id not in self._open:
@@ -69,18 +79,30 @@ class _Tally:
 
     def enter(self, record: OrderRecord) -> None:
         """Count an admitted order among the open ones, if it is."""
-        order = record.order
-        if order.expiry_s and self._rules.epoch_start_s(self._claimed) >= order.expiry_s:
+        order, rules = record.order, self._rules
+        ends = [_NEVER]
+        if order.expiry_s:
+            ends.append(-((rules.genesis_ms - order.expiry_s * 1000) // rules.preset.epoch_ms))
+        if order.tif in SHORT_LIVED:
+            ends.append(record.claimed + rules.preset.k)
+        needed = compute_need(rules.market, order, order.price_ticks, order.quantity_lots)
+        self._keep(_Open(record, min(ends), needed))
+
+    def _keep(self, known: "_Open") -> None:
+        """Leave an open order among the open ones, unless it is over by now; it needs what is not settled."""
+        if self._claimed >= known.ends_at:
             return
-        if order.tif in SHORT_LIVED and self._claimed >= record.claimed + self._rules.preset.k:
-            return
+        order, needed = known.record.order, known.needed
         at_block = self._block.number if self._block is not None else _BEFORE_ALL
-        settled = union(self._ledger.settled_lots(record.order_id, at_block=at_block))
-        unsettled_lots = total(complement(settled, order.quantity_lots))
-        if unsettled_lots:
+        settled = self._ledger.settled_lots(known.record.order_id, at_block=at_block)
+        if settled:
+            unsettled_lots = total(complement(union(settled), order.quantity_lots))
+            if not unsettled_lots:
+                return
             needed = compute_need(self._rules.market, order, order.price_ticks, unsettled_lots)
-            self._open[record.order_id] = record, needed
-            self.left = self.left.less(needed)
+            known = known._replace(needed=needed)
+        self._open[known.record.order_id] = known
+        self.left = self.left.less(needed)
 
     def _forget_tickets(self) -> None:
         """Drop tickets that can settle no more."""
@@ -137,7 +159,7 @@ class _Tally:
         """A Cancel of one of the owner's orders; its tickets go on."""
         known = self._open.pop(order_id, None)
         if known is not None:
-            self.left = self.left.plus(known[1]).less(self._under_way(order_id))
+            self.left = self.left.plus(known.needed).less(self._under_way(order_id))
 
 
 class _OwnerQueue:
@@ -256,8 +278,12 @@ class Admissions:
 
     def admits(self, record: OrderRecord, epoch: Epoch) -> bool:
         """Whether an order that claims at most this epoch is admitted; what cannot be decided yet is."""
-        self.advance(record.order.owner, epoch)
-        return record.order_id not in self._queues[record.order.owner].tally.refused
+        return record.order_id not in self.refused(record.order.owner, epoch)
+
+    def refused(self, owner: Address, epoch: Epoch) -> Container[OrderId]:
+        """The orders of an owner, of those that claim at most this epoch, that are not admitted."""
+        self.advance(owner, epoch)
+        return self._queues[owner].tally.refused
 
     def compute_room(self, owner: Address, claimed: Epoch, cancelled: tuple[OrderId, ...] = ()) -> Room:
         """What first admission has left for an owner's order that claims an epoch next, after those Cancels.

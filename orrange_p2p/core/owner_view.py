@@ -78,10 +78,11 @@ class OwnerReader:
     def view(self, records: Iterable[OrderRecord]) -> OwnerView:
         """What the owner's orders come to; `records` are all that can still be live or held."""
         live: list[tuple[OrderRecord, Ranges]] = []
+        refused = self._admissions.refused(self._owner, self._epoch)
         for record in sorted(records, key=_funding_order):
             if record.claimed > self._epoch:
                 self._next_epoch = min(self._next_epoch, record.claimed)
-            elif not self._admissions.admits(record, self._epoch):
+            elif record.order_id in refused:
                 self._void.append(record.order_id)
             else:
                 self._read(record, live)
