@@ -24,7 +24,7 @@ def reference_book_at(
 ) -> reference_book.Book | None:
     """What the reference says in an epoch of those entries of a world that are here so far."""
     return reference_book.compute_book(
-        entries, MARKET, DOMAIN, world.blocks, world.clock, epoch, convicted, QUOTE_PER_BOND
+        entries, MARKET, DOMAIN, world.blocks, world.clock, epoch, convicted, quote_per_bond=QUOTE_PER_BOND
     )
 
 
