@@ -34,6 +34,7 @@ class Outcome(Enum):
     HELD = "held"
     DUPLICATE = "duplicate"
     FORKED = "forked"
+    FALSE = "false_checkpoint"
     IGNORED = "ignored"
 
 
@@ -128,7 +129,7 @@ class Feed:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the session signed two entries with one seq. Spec: [FEED-6]."""
+        """Whether the session signed two entries with one seq, or a false Checkpoint. Spec: [FEED-6], [FEED-14]."""
         return self.forked_from != NEVER
 
     @property

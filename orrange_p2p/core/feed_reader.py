@@ -1,8 +1,9 @@
 """Reads a feed in order and says what stands: orders, cancels, holds.
 
-Spec: protocol/spec/02-feeds.md [FEED-2..4], 03-orders.md [ORD-1..5, HOLD-1..3].
+Spec: protocol/spec/02-feeds.md [FEED-2..4, FEED-13..14], 03-orders.md [ORD-1..5, HOLD-1..3].
 """
 
+from orrange_p2p.core.checkpoints import Implied, checkpoints_in
 from orrange_p2p.core.feed import NEVER, Act, Feed, HoldRecord, OrderRecord
 from orrange_p2p.core.messages import Cancel, DeclineItem, Offer
 from orrange_p2p.core.order_forms import is_tradable
@@ -38,11 +39,13 @@ class FeedReader:
         self._in_epoch = 0
         self._is_ended = False
         self._read = 0
+        self._implied = Implied(rules)
 
     def advance(self) -> tuple[list[OrderRecord], list[HoldRecord]]:
         """Read the entries that came since the last call; returns orders and holds touched by them.
 
-        The first one that breaks a rule ends the feed.
+        The first one that breaks a rule ends the feed; a false Checkpoint kills the session from its entry on, and the
+        feed is to be read again. Spec: [FEED-4], [FEED-14].
         """
         feed = self._feed
         orders: list[OrderRecord] = []
@@ -52,9 +55,25 @@ class FeedReader:
             if not self._follows(entry):
                 self._is_ended = feed.is_ended = True
                 break
+            entry_orders: list[OrderRecord] = []
+            entry_holds: list[HoldRecord] = []
+            self._apply(entry, entry_orders, entry_holds)
+            if not self._is_checkpoint_true(entry):
+                feed.forked_from = self._read
+                break
             self._read += 1
-            self._apply(entry, orders, holds)
+            orders.extend(entry_orders)
+            holds.extend(entry_holds)
         return orders, holds
+
+    def _is_checkpoint_true(self, entry: VerifiedEntry) -> bool:
+        """Whether an entry just applied has no Checkpoint, or ends with the one that is so. Spec: [FEED-13..14]."""
+        places = checkpoints_in(entry)
+        if not places:
+            return True
+        if places != [len(entry.items) - 1]:
+            return False
+        return entry.items[-1] == self._implied.checkpoint(entry.entry.header.epoch, self._last_nonce + 1)
 
     def _follows(self, entry: VerifiedEntry) -> bool:
         header = entry.entry.header
@@ -100,6 +119,7 @@ class FeedReader:
         record = self._standing(item, header.epoch, header.seq, index)
         if record is not None:
             self._feed.orders[record.order_id] = record
+            self._implied.note_order(record)
             self._feed.acts.append(Act(claimed=header.epoch, seq=header.seq, index=index, order=record))
             orders.append(record)
 
@@ -113,6 +133,7 @@ class FeedReader:
         own_order = feed.orders.get(own_side(hold.ticket, is_offer=hold.is_offer)) if hold else None
         if hold is not None and own_order is not None:
             feed.holds.append(hold)
+            self._implied.note_hold(hold)
             feed.acts.append(Act(claimed=header.epoch, seq=header.seq, index=index, order=own_order, hold=hold))
             holds.append(hold)
 
@@ -121,6 +142,7 @@ class FeedReader:
         cancelled = self._feed.orders.get(item.order_id)
         if cancelled is not None and cancelled.cancelled_from == NEVER:
             cancelled.cancelled_from = header.epoch
+            self._implied.note_cancel(cancelled.order_id)
             act = Act(claimed=header.epoch, seq=header.seq, index=index, order=cancelled, is_cancel=True)
             self._feed.acts.append(act)
             orders.append(cancelled)

@@ -160,6 +160,9 @@ class Feeds:
         while following is not None:
             appended.append(following)
             touched.extend(self._advance(session, feed, reader))
+            if feed.is_dead:
+                outcome = Outcome.FALSE
+                touched.extend(self._reread(session, feed))
             following = feed.follow()
         return outcome, appended, sorted(dict.fromkeys(touched))
 
@@ -194,28 +197,40 @@ class Feeds:
         return sorted(dict.fromkeys(touched))
 
     def _reread(self, session: Address, feed: Feed) -> list[Address]:
-        """A fork voids items: drop what the session had put into the indexes and read it again below the fork."""
+        """A fork voids items: drop what the session had put into the indexes and read it again below the fork.
+
+        What is read may have a false Checkpoint, which lowers the fork: then it is read once more. Spec: [FEED-14].
+        """
         owners = [record.order.owner for record in feed.orders.values()]
         for hold in feed.holds:
             for order_id in (hold.ticket.maker_order, hold.ticket.taker_order):
                 known = self._orders.get(order_id)
                 if known is not None:
                     owners.append(known.order.owner)
-                self._holds[order_id] = [other for other in self._holds[order_id] if other.source != session]
+                here = self._holds.get(order_id, ())
+                self._holds[order_id] = [other for other in here if other.source != session]
         for record in feed.orders.values():
             self._orders.pop(record.order_id, None)
-            self._owner_orders[record.order.owner].pop(record.order_id, None)
+            self._owner_orders.get(record.order.owner, {}).pop(record.order_id, None)
         former = feed.owner
-        feed.orders, feed.holds, feed.owner = {}, [], None
         self.convictions.forget_feed(session)
-        feed.acts, feed.answers = [], {}
-        reader = self._readers[session] = FeedReader(feed, session, self.rules)
-        orders, holds = reader.advance()
+        orders, holds = self._read_anew(session, feed)
         for owner in (former, feed.owner):
             if owner is not None:
                 self._note_change(owner, session)
         holds += self._tickets_that_stand(session, feed)
         return sorted(dict.fromkeys(owners + self._index(orders, holds)))
+
+    def _read_anew(self, session: Address, feed: Feed) -> tuple[list[OrderRecord], list[HoldRecord]]:
+        """Read a feed from its start, below its fork and below any false Checkpoint."""
+        while True:
+            forked_from = feed.forked_from
+            feed.orders, feed.holds, feed.owner = {}, [], None
+            feed.acts, feed.answers = [], {}
+            reader = self._readers[session] = FeedReader(feed, session, self.rules)
+            orders, holds = reader.advance()
+            if feed.forked_from == forked_from:
+                return orders, holds
 
     def _tickets_that_stand(self, session: Address, feed: Feed) -> list[HoldRecord]:
         """Tickets above the fork: they bind their counterparties' lots wherever they stand. Spec: [FEED-6]."""

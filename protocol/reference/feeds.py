@@ -50,7 +50,8 @@ class Feed:
     Attributes:
         known: Every sound entry, once.
         standing: Those that count: contiguous from seq 0, unbroken, below any fork.
-        forked_seq: The lowest seq with two entries, if there is one; the session is dead in the market then.
+        forked_seq: The lowest seq with two entries, or with a false Checkpoint below them (checkpoints.py judges), if
+            there is one; the session is dead in the market then.
     """
 
     session: Address

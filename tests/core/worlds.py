@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from protocol.reference import chain, feeds
+from protocol.reference.checkpoints import implied
 from protocol.reference.signing import digest, keccak
 from protocol.reference.types import (
     BUY,
@@ -116,6 +117,7 @@ VERBS = (
     ("fork", 1),
     ("break_feed", 1),
     ("junk", 1),
+    ("checkpoint", 0),
 )
 WEIGHTED_VERBS = tuple(verb for verb, weight in VERBS for _ in range(weight))
 
@@ -488,6 +490,41 @@ class World:
         entry = make_entry(pen, items, **({"epoch": epoch} | changes))
         self.entries.append(sign_entry(pen, entry))
         pen.last, pen.prev_hash, pen.seq = entry, entry.entry_hash, entry.seq + 1
+
+    def true_checkpoint(self, pen: Pen) -> list[Any]:
+        """The Checkpoint that a pen's next entry may end with, after the items that wait. Spec: [FEED-13]."""
+        waiting = [delegation_item(pen), *pen.items] if pen.seq == 0 else pen.items
+        entry = make_entry(pen, waiting, epoch=max(self.epoch, pen.last.epoch if pen.last else 0))
+        names = (pen.session.address, pen.market)
+        known = [feed for feed in feeds.read_feeds(DOMAIN, self.entries) if (feed.session, feed.market) == names]
+        before = known[0].standing if known else ()
+        feed = feeds.Feed(session=names[0], market=names[1], known=(), standing=(*before, entry), forked_seq=None)
+        so = implied(DOMAIN, self.clock, MARKET, feed)
+        return [feeds.CHECKPOINT, so.next_nonce, list(so.live_orders), list(so.own_offers), list(so.own_tickets)]
+
+    def say_checkpoint(self, pen: Pen, way: int = 0) -> None:
+        """Let a pen end its next entry with a Checkpoint, a true one (0) or one that is false in some way."""
+        _, next_nonce, *lists = said = self.true_checkpoint(pen)
+        listed: list[list[Digest]] = [list(each) for each in lists]
+        dead = sorted({*self.order_ids, keccak(b"an order that nobody has seen")} - {*listed[0]})
+        if way == 1:
+            said[1] = next_nonce + 1
+        elif way == 2 and listed[0]:
+            said[2] = listed[0][1:]
+        elif way == 3:
+            said[2] = sorted([*listed[0], dead[0]])
+        elif way in (4, 5):
+            said[way - 1] = listed[way - 3][1:] or [keccak(b"a ticket that nobody has seen")]
+        pen.items.append(said)
+        if way == 6:
+            pen.items.append(idle_item(pen))
+        elif way == 7:
+            pen.items.append(list(said))
+        self.flush(pen)
+
+    def _checkpoint(self, dice: Dice) -> None:
+        pen, way = self._pen(dice), dice.below(40)
+        self.say_checkpoint(pen, way if way < 8 else 0)
 
     def _fork(self, dice: Dice) -> None:
         pen = self._pen(dice)

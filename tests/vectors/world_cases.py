@@ -7,8 +7,9 @@ from typing import Any
 from protocol.reference import chain, feeds, matching
 from protocol.reference.book import Book, book_digest, encode_book
 from protocol.reference.cbor import RefusedError
+from protocol.reference.checkpoints import end_at_false_checkpoint
 from protocol.reference.orders import orders_of
-from protocol.reference.types import BUY, FOK, SELL, Clock
+from protocol.reference.types import BUY, FOK, GTD, IOC, SELL, Clock
 from tests.core.bare import Bare, throw_bare
 from tests.core.pens import DOMAIN, MARKET, MARKET_ID, delegation_item, make_entry, sign_entry
 from tests.core.small_worlds import NOW_S, allocate, offer, poor_world, put, reference_book_of, ticket_item
@@ -129,8 +130,41 @@ def feed_worlds() -> Told:
     late_delegation = [[feeds.CANCEL, bytes(32)], delegation_item(pen)]
     world.entries.append(sign_entry(pen, make_entry(pen, late_delegation)))
     yield "delegation_second", "FEED-3", world
+    yield from checkpoint_worlds()
     for seed in range(3):
         yield f"thrown_{seed}", "FEED-8", build_world(3, throw_steps(seed, 40))
+
+
+FALSE_CHECKPOINTS = ("next_nonce", "order_left_out", "dead_order", "offer", "ticket", "not_last", "twice")
+
+
+def checkpoint_worlds() -> Told:
+    """True Checkpoints and false ones, each after orders, an Offer and its TicketItem."""
+    for way, name in enumerate(("true", *FALSE_CHECKPOINTS)):
+        world = opened()
+        ticket = offer(world, world.order_ids[1], world.order_ids[0], 4)
+        world.pens[1].items.append(ticket_item(ticket, world.pens[0], world.pens[1]))
+        world.do(Step("cancel", (1, 0, 0, 1)))
+        put(world, 1, SELL, 5)
+        put(world, 1, SELL, 4, tif=IOC, expiry=NOW_S + 60)
+        world.epoch += 1
+        for number in (0, 1):
+            world.say_checkpoint(world.pens[number], way)
+        put(world, 1, SELL, 3)
+        yield f"checkpoint_{name}", "FEED-13" if way == 0 else "FEED-13 FEED-14", world
+    world.epoch += CLOCK.constants.k
+    world.say_checkpoint(world.pens[1])
+    yield "checkpoint_of_a_dead_session", "FEED-14", world
+    world = opened()
+    put(world, 0, BUY, 4, tif=IOC, expiry=NOW_S + 60)
+    put(world, 0, BUY, 4, tif=GTD, expiry=NOW_S + 3)
+    for epochs in (5, 1, CLOCK.constants.k - 6):
+        world.epoch += epochs
+        world.say_checkpoint(world.pens[0])
+    yield "checkpoints_as_orders_end", "FEED-13", world
+    world.say_checkpoint(world.pens[0], 1)
+    world.do(Step("fork", (0, 0, 0)))
+    yield "checkpoint_and_fork_at_one_seq", "FEED-6 FEED-14", world
 
 
 def feed_case(name: str, rules: str, world: World) -> Case:
@@ -142,7 +176,11 @@ def feed_case(name: str, rules: str, world: World) -> Case:
             sound.append(None)
         except RefusedError as refused:
             sound.append(refused.rule)
-    read = [feed for feed in feeds.read_feeds(DOMAIN, world.entries) if feed.market == MARKET_ID]
+    read = [
+        end_at_false_checkpoint(DOMAIN, CLOCK, MARKET, feed)
+        for feed in feeds.read_feeds(DOMAIN, world.entries)
+        if feed.market == MARKET_ID
+    ]
     return {
         "name": name,
         "rules": rules.split(),
