@@ -1,7 +1,7 @@
 """What attackers do on the street, each as a function that sets it up and answers what they do every round.
 
 Attackers run honest kernels whose words are held back, or sign entries behind a kernel's back.
-Spec: protocol/spec/03-orders.md [FUND-5], [HOLD-7]; 04-matching.md [MATCH-1], [MATCH-11];
+Spec: protocol/spec/02-feeds.md [FEED-14]; 03-orders.md [FUND-5], [HOLD-7]; 04-matching.md [MATCH-1], [MATCH-11];
 05-tickets.md [TICK-6], [TICK-7], [TICK-11].
 """
 
@@ -10,7 +10,9 @@ from collections.abc import Callable
 from orrange_p2p.core.events import EntriesReceived
 from orrange_p2p.core.messages import Offer, OfferFrame, Prepare, TicketFrame, TicketItem
 from orrange_p2p.core.types import Side
+from orrange_p2p.core.verify import VerifiedEntry
 from tests.attacks.street import PRICE, Street, placed
+from tests.core.hostile import false_checkpoints as told
 from tests.core.hostile import hear, next_entry, signed_order
 from tests.core.kernel_world import Peer
 
@@ -130,6 +132,30 @@ def unfunded_parking(street: Street) -> EveryRound:
     return act
 
 
+def false_checkpoints(street: Street) -> EveryRound:
+    """Attackers quote the best prices, and one after the other end their feeds with a false Checkpoint."""
+    lies = (4, 10)
+
+    def act(number: int) -> None:
+        for attacker, lie_at in zip(street.attackers, lies, strict=True):
+            if number < lie_at:
+                placed(street, attacker, Side.SELL, PRICE - 6, LOTS)
+            elif number == lie_at:
+                street.world.gossip(attacker, [lie(street, attacker, number)])
+
+    return act
+
+
+def lie(street: Street, attacker: Peer, number: int) -> VerifiedEntry:
+    """An attacker's next entry, whose Checkpoint is false."""
+    feed = attacker.market.feeds.feed(attacker.identity.session)
+    if feed is None:
+        raise AssertionError("the attacker has said nothing yet")
+    epoch = street.honest[0].market.rules.epoch_at(street.world.now_ms)
+    lies = list(told(feed, epoch).values())
+    return next_entry(attacker, feed, [lies[number % len(lies)]], epoch)
+
+
 ATTACKS: dict[str, Callable[[Street], EveryRound]] = {
     "parked pairs": parked_pairs,
     "makers who answer Ready and vanish": vanishing_makers,
@@ -138,5 +164,6 @@ ATTACKS: dict[str, Callable[[Street], EveryRound]] = {
     "takers who keep the Offer": takers_who_keep_the_offer,
     "withheld and backdated entries": withheld_and_backdated,
     "unfunded parking": unfunded_parking,
+    "false checkpoints": false_checkpoints,
 }
-WITHOUT_HONEST_FORM = ("withheld and backdated entries", "unfunded parking")
+WITHOUT_HONEST_FORM = ("withheld and backdated entries", "unfunded parking", "false checkpoints")

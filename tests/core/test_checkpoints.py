@@ -230,5 +230,6 @@ def test_worlds_of_checkpoints_are_worth_comparing() -> None:
                 if entry.items[-1][0] == reference_feeds.CHECKPOINT:
                     true += 1
                     listed = [count + bool(said) for count, said in zip(listed, entry.items[-1][2:], strict=True)]
-    assert (dead, true, min(listed)) > (0, 0, 0), (dead, true, listed)
-    raise ZeroDivisionError((dead, true, listed))
+    assert dead > 3
+    assert true > 40
+    assert min(listed) > 1

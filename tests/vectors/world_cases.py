@@ -115,6 +115,14 @@ def feed_worlds() -> Told:
         world = opened()
         world.do(Step("junk", (0, junk, 9)))
         yield f"junk_{name}", "FEED-1", world
+    yield from opening_worlds()
+    yield from checkpoint_worlds()
+    for seed in range(3):
+        yield f"thrown_{seed}", "FEED-8", build_world(3, throw_steps(seed, 40))
+
+
+def opening_worlds() -> Told:
+    """How a feed may open, and an entry that comes twice."""
     world = opened()
     world.do(Step("break_feed", (2, 0, 7)))
     world.do(Step("order", (2, 0, 3, 6, 0, 0, 1)))
@@ -130,9 +138,6 @@ def feed_worlds() -> Told:
     late_delegation = [[feeds.CANCEL, bytes(32)], delegation_item(pen)]
     world.entries.append(sign_entry(pen, make_entry(pen, late_delegation)))
     yield "delegation_second", "FEED-3", world
-    yield from checkpoint_worlds()
-    for seed in range(3):
-        yield f"thrown_{seed}", "FEED-8", build_world(3, throw_steps(seed, 40))
 
 
 FALSE_CHECKPOINTS = ("next_nonce", "order_left_out", "dead_order", "offer", "ticket", "not_last", "twice")
