@@ -31,6 +31,7 @@ def control(name: str, seed: int) -> Outcome:
     if name in WITHOUT_HONEST_FORM:
         return street.run()
     act = ATTACKS[name](street)
+    street.may_lie = False
     street.world.deliver = lambda _source, _target, _message: True
     return street.run(act)
 

@@ -140,7 +140,7 @@ def false_checkpoints(street: Street) -> EveryRound:
         for attacker, lie_at in zip(street.attackers, lies, strict=True):
             if number < lie_at:
                 placed(street, attacker, Side.SELL, PRICE - 6, LOTS)
-            elif number == lie_at:
+            elif number == lie_at and street.may_lie:
                 street.world.gossip(attacker, [lie(street, attacker, number)])
 
     return act
@@ -166,4 +166,4 @@ ATTACKS: dict[str, Callable[[Street], EveryRound]] = {
     "unfunded parking": unfunded_parking,
     "false checkpoints": false_checkpoints,
 }
-WITHOUT_HONEST_FORM = ("withheld and backdated entries", "unfunded parking", "false checkpoints")
+WITHOUT_HONEST_FORM = ("withheld and backdated entries", "unfunded parking")

@@ -42,6 +42,7 @@ class Street:
         self.honest: Sequence[Peer] = self.world.peers[:HONEST]
         self.attackers: Sequence[Peer] = self.world.peers[HONEST:]
         self.random = Random(seed)
+        self.may_lie = True
         self._placed_lots = 0
         self._seen: set[bytes] = set()
 
