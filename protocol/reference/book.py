@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from protocol.reference.admission import Setting, admit_orders
 from protocol.reference.cbor import Value, encode
 from protocol.reference.chain import Block, view_at_fund_block
-from protocol.reference.checkpoints import end_at_false_checkpoint
+from protocol.reference.checkpoints import true_feeds
 from protocol.reference.convictions import convicted_by_own_feeds
 from protocol.reference.feeds import Forks, read_feeds
 from protocol.reference.funds import funded_orders, may_owner_match, may_session_match
@@ -73,11 +73,7 @@ def compute_book(
     if view is None:
         return None
     this_market = market_id(domain, market)
-    feeds = [
-        end_at_false_checkpoint(domain, clock, market, feed)
-        for feed in read_feeds(domain, encoded_entries, forks)
-        if feed.market == this_market
-    ]
+    feeds = true_feeds(domain, clock, market, read_feeds(domain, encoded_entries, forks))
     said = {order.order_id: order for feed in feeds for order in orders_of(domain, clock, market, feed, epoch)}
     setting = Setting(domain=domain, market_id=this_market, market=market, clock=clock, blocks=blocks)
     placed = admit_orders(setting, feeds, said, epoch)

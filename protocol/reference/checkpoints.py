@@ -3,12 +3,13 @@
 Spec: protocol/spec/02-feeds.md [FEED-13], [FEED-14].
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from protocol.reference.feeds import CHECKPOINT, OFFER, ORDER, TICKET, Entry, Feed
 from protocol.reference.holds import holds_of_offer, holds_of_ticket_item, ticket_from
 from protocol.reference.orders import Placed, has_ended, order_from, orders_of
-from protocol.reference.signing import digest
+from protocol.reference.signing import digest, market_id
 from protocol.reference.types import Clock, Digest, Domain, Market, epoch_start_s
 
 
@@ -20,6 +21,12 @@ class Checkpoint:
     live_orders: tuple[Digest, ...]
     own_offers: tuple[Digest, ...]
     own_tickets: tuple[Digest, ...]
+
+
+def true_feeds(domain: Domain, clock: Clock, market: Market, feeds: Iterable[Feed]) -> list[Feed]:
+    """The feeds of a market as their Checkpoints leave them. Spec: [FEED-14]."""
+    this_market = market_id(domain, market)
+    return [end_at_false_checkpoint(domain, clock, market, feed) for feed in feeds if feed.market == this_market]
 
 
 def end_at_false_checkpoint(domain: Domain, clock: Clock, market: Market, feed: Feed) -> Feed:

@@ -11,7 +11,7 @@ from orrange_p2p.core.feed import Outcome
 from orrange_p2p.core.feeds import Feeds
 from protocol.reference import feeds as reference_feeds
 from protocol.reference.book import encode_book
-from protocol.reference.checkpoints import end_at_false_checkpoint
+from protocol.reference.checkpoints import end_at_false_checkpoint, true_feeds
 from protocol.reference.types import SELL
 from tests.core.adapters import fast_book, fast_feeds, fast_ledger, fast_rules, kept_book, verified
 from tests.core.both import book_of_both, live, matchable
@@ -65,8 +65,8 @@ def forked_seqs(feeds: Feeds) -> dict[bytes, int | None]:
 
 def reference_forked_seqs(entries: list[bytes]) -> dict[bytes, int | None]:
     """The same of the reference."""
-    read = [feed for feed in reference_feeds.read_feeds(DOMAIN, entries) if feed.market == MARKET_ID]
-    return {feed.session: end_at_false_checkpoint(DOMAIN, CLOCK, MARKET, feed).forked_seq for feed in read}
+    read = true_feeds(DOMAIN, CLOCK, MARKET, reference_feeds.read_feeds(DOMAIN, entries))
+    return {feed.session: feed.forked_seq for feed in read}
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -7,11 +7,11 @@ from typing import Any
 from protocol.reference import chain, feeds, matching
 from protocol.reference.book import Book, book_digest, encode_book
 from protocol.reference.cbor import RefusedError
-from protocol.reference.checkpoints import end_at_false_checkpoint
+from protocol.reference.checkpoints import true_feeds
 from protocol.reference.orders import orders_of
 from protocol.reference.types import BUY, FOK, GTD, IOC, SELL, Clock
 from tests.core.bare import Bare, throw_bare
-from tests.core.pens import DOMAIN, MARKET, MARKET_ID, delegation_item, make_entry, sign_entry
+from tests.core.pens import DOMAIN, MARKET, delegation_item, make_entry, sign_entry
 from tests.core.small_worlds import NOW_S, allocate, offer, poor_world, put, reference_book_of, ticket_item
 from tests.core.worlds import BONDED, CLOCK, FORMS, OWNERS, QUOTE_PER_BOND, Step, World, build_world, throw_steps
 
@@ -181,11 +181,7 @@ def feed_case(name: str, rules: str, world: World) -> Case:
             sound.append(None)
         except RefusedError as refused:
             sound.append(refused.rule)
-    read = [
-        end_at_false_checkpoint(DOMAIN, CLOCK, MARKET, feed)
-        for feed in feeds.read_feeds(DOMAIN, world.entries)
-        if feed.market == MARKET_ID
-    ]
+    read = true_feeds(DOMAIN, CLOCK, MARKET, feeds.read_feeds(DOMAIN, world.entries))
     return {
         "name": name,
         "rules": rules.split(),
