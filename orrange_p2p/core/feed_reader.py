@@ -41,6 +41,11 @@ class FeedReader:
         self._read = 0
         self._implied = Implied(rules)
 
+    @property
+    def standing(self) -> int:
+        """How many entries have been read that break no rule."""
+        return self._read
+
     def advance(self) -> tuple[list[OrderRecord], list[HoldRecord]]:
         """Read the entries that came since the last call; returns orders and holds touched by them.
 

@@ -47,6 +47,11 @@ class Feeds:
         """Sessions with a feed, ascending."""
         return tuple(sorted(self._feeds))
 
+    def stands(self, session: Address, seq: int) -> bool:
+        """Whether a session's entry of that seq counts: it breaks no rule of its feed, nor one before it."""
+        reader = self._readers.get(session)
+        return reader is not None and seq < reader.standing
+
     def sessions_of(self, peer: PeerId) -> tuple[Address, ...]:
         """The sessions that a peer acts for, ascending."""
         return tuple(sorted(session for session, feed in self._feeds.items() if feed.peer_id == peer))

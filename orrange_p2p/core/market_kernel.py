@@ -175,7 +175,8 @@ class MarketKernel:
     def _note_appended(self, entry: VerifiedEntry, now_ms: int, *, may_sign: bool) -> list[Action]:
         """An entry of somebody's feed counts from now on; a young one is a sign of life. Spec: [PEER-3]."""
         header = entry.entry.header
-        if header.epoch >= self.rules.epoch_at(now_ms - self.rules.preset.dead_s * 1000):
+        is_young = header.epoch >= self.rules.epoch_at(now_ms - self.rules.preset.dead_s * 1000)
+        if is_young and self.feeds.stands(header.session, header.seq):
             self._presences.note_alive(header.session, now_ms)
         effective = self._effective_epoch(entry, now_ms)
         self._note_orders(entry, effective)

@@ -20,6 +20,7 @@ from orrange_p2p.core.window import Window
 from protocol.reference import chain, feeds
 from protocol.reference.matching import effective_epoch
 from protocol.reference.orders import order_from
+from protocol.reference.presence import absent_sessions
 from protocol.reference.signing import digest, keccak
 from protocol.reference.types import Clock, epoch_start_ms
 from tests.core.adapters import FAST_DOMAIN, RULES, as_tuples, fast_blocks, verified
@@ -46,6 +47,7 @@ class Arrivals:
     entries: list[bytes] = field(default_factory=list)
     blocks: list[chain.Block] = field(default_factory=list)
     assignment: dict[bytes, int] = field(default_factory=dict)
+    alive_ms: dict[bytes, int] = field(default_factory=dict)
     absent: frozenset[bytes] = frozenset()
     _held: dict[bytes, list[feeds.Entry]] = field(default_factory=dict)
     _next_seq: dict[bytes, int] = field(default_factory=dict)
@@ -65,7 +67,17 @@ class Arrivals:
             next_seq += 1
         self._next_seq[entry.session] = next_seq
 
+    def look_around(self, now_ms: int) -> None:
+        """Note who is absent now; the node has been synced since genesis. Spec: [PEER-3]."""
+        silent = absent_sessions(self.clock, self._held, self.alive_ms, self.clock.genesis_ms, now_ms)
+        self.absent = frozenset(silent)
+
     def _assign(self, entry: feeds.Entry, now_ms: int) -> None:
+        dead_ms = self.clock.constants.dead_s * 1000
+        oldest = max(0, now_ms - dead_ms - self.clock.genesis_ms) // self.clock.constants.epoch_ms
+        standing = feeds.read_feed(DOMAIN, (entry.session, entry.market), self._held[entry.session]).standing
+        if entry in standing and entry.epoch >= oldest:
+            self.alive_ms[entry.session] = now_ms
         effective = effective_epoch(self.clock, entry.epoch, now_ms, was_before_synced=False)
         for item in entry.items:
             if item[0] != feeds.ORDER:
@@ -133,6 +145,7 @@ def replay(world: World, happenings: list[Happening]) -> Iterator[tuple[Window, 
         window = market.windows.current
         if window is not None and window is not seen:
             seen = window
+            arrivals.look_around(now_ms)
             yield window, arrivals
 
 

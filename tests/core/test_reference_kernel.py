@@ -86,10 +86,10 @@ def test_a_late_order_that_leaves_the_book_for_a_while_comes_back_as_late_as_it_
 
 def test_the_same_world_gives_the_same_matches_under_every_hash_seed() -> None:
     """Spec: [MATCH-3..8]; nothing may follow the order of a set or of a dictionary of bytes."""
-    said = {digest_of_windows(5, 150).hex()}
+    said = {digest_of_windows(7, 150).hex()}
     for hash_seed in HASH_SEEDS:
         done = subprocess.run(
-            [sys.executable, str(SCRIPT), "5", "150"],
+            [sys.executable, str(SCRIPT), "7", "150"],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
@@ -102,5 +102,5 @@ def test_the_same_world_gives_the_same_matches_under_every_hash_seed() -> None:
 
 def test_the_hashed_world_has_matches() -> None:
     """What the hash seeds are asked about is not nothing."""
-    pieces = sum(len(window.pieces) for window, _ in replay_seed(5, 150))
+    pieces = sum(len(window.pieces) for window, _ in replay_seed(7, 150))
     assert pieces > 10
