@@ -138,7 +138,7 @@ def test_a_dead_session_is_dead_in_the_books_of_earlier_epochs_too() -> None:
 
 
 def test_a_closed_order_still_reserves_for_a_ticket_that_is_under_way() -> None:
-    """A cancelled order's ticket is paid for before a newer order is, which is not admitted. Spec: [FUND-2], [FUND-5]."""
+    """A cancelled order's ticket is paid for before a newer order is, which is void then. Spec: [FUND-2], [FUND-5]."""
     world = World()
     world.open_chain(0)
     old, other = place(world, 0, BUY, 8), place(world, 1, SELL, 8)
