@@ -289,8 +289,7 @@ class SyncService:
         if ours is not None and ours.is_dead and not (theirs.is_dead and theirs.next_seq < known_seq):
             return True
         if theirs.is_dead:
-            from_seq = min(known_seq, theirs.next_seq - 1)
-            await self._fetch(client, peer, market, theirs, from_seq, theirs.next_seq)
+            await self._fetch_dead(client, peer, market, theirs, known_seq)
             return True
         if ours is not None and theirs.next_seq == known_seq:
             return await self._fetch(client, peer, market, theirs, 0, known_seq) is not None
@@ -300,6 +299,14 @@ class SyncService:
         if ours is not None and first is not None and first.entry.header.prev_hash != ours.head_hash:
             await self._fetch(client, peer, market, theirs, 0, known_seq)
         return first is not None
+
+    async def _fetch_dead(self, client: _Client, peer: PeerId, market: MarketId, theirs: Head, known_seq: int) -> None:
+        """Fetch a dead run with the entry before it: is that not ours, the feeds parted lower. Spec: [SYNC-3]."""
+        from_seq = max(0, min(known_seq, theirs.next_seq - 1) - 1)
+        ours = self._view.run(market, theirs.session, from_seq, from_seq + 1)
+        first = await self._fetch(client, peer, market, theirs, from_seq, theirs.next_seq)
+        if ours and first is not None and first.encoded not in ours:
+            await self._fetch(client, peer, market, theirs, 0, from_seq)
 
     async def _fetch(
         self, client: _Client, peer: PeerId, market: MarketId, head: Head, from_seq: int, to_seq: int
