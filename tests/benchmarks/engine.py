@@ -55,8 +55,9 @@ def _report(name: str, events: list[Event]) -> Iterator[Figure]:
         yield compared("engine", f"{name}, beside {other}", rates["ours"], "events/s CPU", baseline=baseline)
 
 
-def measure(events: list[Event], rounds: int = ROUNDS) -> dict[str, float]:
-    """Events a CPU second of each engine, the best of a few rounds, taken in turn."""
+def measure(events: list[Event]) -> dict[str, float]:
+    """Events a CPU second of each engine, the best of a few rounds, taken in turn; of more if there are few events."""
+    rounds = ROUNDS * max(1, min(4, 200_000 // len(events)))
     best: dict[str, float] = {}
     for _ in range(rounds):
         for name, play in RUNS.items():
