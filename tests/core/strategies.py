@@ -4,16 +4,18 @@ Signed worlds are real: every entry decodes, every signature was made by a key. 
 test can afford hundreds of orders at a few prices, most of which cross.
 """
 
+from collections.abc import Sequence
 from random import Random
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from protocol.reference.book import Book
-from protocol.reference.types import Digest
+from protocol.reference.types import Clock, Digest
 from tests.core.bare import TERMS, Bare, Row, make_bare, throw_bare
 from tests.core.worlds import BONDED, CLOCK, DICE, SESSIONS, WEIGHTED_VERBS, Step, World, build_world, throw_steps
 
+CHECKPOINT_VERBS = (*WEIGHTED_VERBS, *("checkpoint",) * 8, *("offer", "ticket") * 5)
 SIGNED_WORLDS = max(1, settings().max_examples // 8)
 
 
@@ -24,7 +26,7 @@ def steps() -> st.SearchStrategy[Step]:
 
 
 def worlds() -> st.SearchStrategy[World]:
-    """A signed world, with bonds or without: shrinkable steps, or many that a seed threw."""
+    """A signed world, with bonds or without: shrinkable steps, many from a seed, or with Checkpoints among them."""
     clocks = st.sampled_from([CLOCK, BONDED])
     told = st.builds(build_world, st.integers(0, 3), st.lists(steps(), min_size=4, max_size=30), clocks)
     thrown = st.builds(
@@ -34,7 +36,33 @@ def worlds() -> st.SearchStrategy[World]:
         st.integers(20, 90),
         clocks,
     )
-    return st.one_of(told, thrown)
+    return st.one_of(told, thrown, checkpoint_worlds(clocks=(CLOCK, BONDED)))
+
+
+def throw_checkpoints(seed: int, count: int, *, honest: bool) -> list[Step]:
+    """Steps from a seed, a Checkpoint after every few; some of them false where nobody is honest."""
+    dice = Random(seed)
+    steps: list[Step] = []
+    for _ in range(count):
+        verb = dice.choice(CHECKPOINT_VERBS)
+        values = [dice.randrange(2**16) for _ in range(DICE)]
+        if verb in ("offer", "ticket") and dice.randrange(2):
+            values = [0, *values[1:2], *[0] * 6]
+        if verb == "checkpoint" and honest:
+            values[1] = 0
+        steps.append(Step(verb, tuple(values)))
+    return steps
+
+
+def checkpoint_worlds(*, honest: bool = False, clocks: Sequence[Clock] = (CLOCK,)) -> st.SearchStrategy[World]:
+    """Worlds in which sessions write Checkpoints at any place, most of them true, or all."""
+    return st.builds(
+        lambda purse, seed, count, clock: build_world(purse, throw_checkpoints(seed, count, honest=honest), clock),
+        st.integers(1, 3),
+        st.integers(0, 2**32),
+        st.integers(10, 70),
+        st.sampled_from(clocks),
+    )
 
 
 def lateness() -> st.SearchStrategy[Random]:

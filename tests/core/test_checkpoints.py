@@ -17,8 +17,8 @@ from tests.core.adapters import fast_book, fast_feeds, fast_ledger, fast_rules, 
 from tests.core.both import book_of_both, live, matchable
 from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET, MARKET_ID
 from tests.core.small_worlds import offer, open_world, put, reference_book_at, ticket_item
-from tests.core.strategies import SIGNED_WORLDS
-from tests.core.worlds import CLOCK, DICE, LEASE, WEIGHTED_VERBS, Step, World, build_world
+from tests.core.strategies import SIGNED_WORLDS, checkpoint_worlds, throw_checkpoints
+from tests.core.worlds import CLOCK, LEASE, Step, World, build_world
 
 LIES = {
     "another next nonce": 1,
@@ -29,32 +29,6 @@ LIES = {
     "an item behind it": 6,
     "a second one": 7,
 }
-VERBS = (*WEIGHTED_VERBS, *("checkpoint",) * 8, *("offer", "ticket") * 5)
-
-
-def throw_checkpoints(seed: int, count: int, *, honest: bool) -> list[Step]:
-    """Steps from a seed, a Checkpoint after every few; a third of them false where nobody is honest."""
-    dice = Random(seed)
-    steps: list[Step] = []
-    for _ in range(count):
-        verb = dice.choice(VERBS)
-        values = [dice.randrange(2**16) for _ in range(DICE)]
-        if verb in ("offer", "ticket") and dice.randrange(2):
-            values = [0, *values[1:2], *[0] * 6]
-        if verb == "checkpoint" and honest:
-            values[1] = 0
-        steps.append(Step(verb, tuple(values)))
-    return steps
-
-
-def checkpoint_worlds(*, honest: bool = False) -> st.SearchStrategy[World]:
-    """Worlds in which sessions write Checkpoints at any place, most of them true, or all."""
-    return st.builds(
-        lambda purse, seed, count: build_world(purse, throw_checkpoints(seed, count, honest=honest)),
-        st.integers(1, 3),
-        st.integers(0, 2**32),
-        st.integers(10, 70),
-    )
 
 
 def forked_seqs(feeds: Feeds) -> dict[bytes, int | None]:
