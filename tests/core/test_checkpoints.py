@@ -16,7 +16,7 @@ from protocol.reference.types import SELL
 from tests.core.adapters import fast_book, fast_feeds, fast_ledger, fast_rules, kept_book, verified
 from tests.core.both import book_of_both, live, matchable
 from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET, MARKET_ID
-from tests.core.small_worlds import offer, open_world, put, reference_book_at, ticket_item
+from tests.core.small_worlds import offer, open_world, poor_world, put, reference_book_at, ticket_item
 from tests.core.strategies import SIGNED_WORLDS, checkpoint_worlds, throw_checkpoints
 from tests.core.worlds import CLOCK, LEASE, Step, World, build_world
 
@@ -85,6 +85,17 @@ def test_a_checkpoint_lists_what_its_own_feed_says_up_to_it_and_what_is_not_over
     assert world.true_checkpoint(pen)[1:3] == [4, sorted([kept, leased, unpaid])]
     world.epoch += 6
     assert world.true_checkpoint(pen)[1:3] == [4, sorted([kept, unpaid])]
+
+
+def test_a_checkpoint_lists_an_order_that_first_admission_left_out() -> None:
+    """What the chain allows is not the feed's word; so a cut feed would not have the same book. Decision 0020."""
+    world = poor_world(10)
+    first, second = put(world, 0, SELL, 10), put(world, 0, SELL, 10)
+    world.pens[0].items.append([reference_feeds.CANCEL, first])
+    assert world.true_checkpoint(world.pens[0])[2] == [second]
+    world.say_checkpoint(world.pens[0])
+    book = book_of_both(world, world.epoch + 1)
+    assert (live(book), book.dead_sessions) == ([], ())
 
 
 def test_a_checkpoint_lists_an_offer_and_a_ticket_until_their_deadline_is_past() -> None:
