@@ -155,6 +155,8 @@ class Feeds:
         self._moved[session] = None
         if feed.is_dead and outcome in (Outcome.FORKED, Outcome.APPENDED, Outcome.HELD):
             appended = [entry] if outcome is Outcome.APPENDED else []
+            if was_dead and appended and self._may_read_on(feed, entry):
+                return outcome, appended, self._read_on(session, feed)
             if was_dead:
                 appended.extend(iter(feed.follow, None))
             return outcome, appended, self._reread(session, feed)
@@ -170,6 +172,21 @@ class Feeds:
                 touched.extend(self._reread(session, feed))
             following = feed.follow()
         return outcome, appended, sorted(dict.fromkeys(touched))
+
+    def _may_read_on(self, feed: Feed, entry: VerifiedEntry) -> bool:
+        """Whether an entry below the fork of a dead feed changes nothing but by what it says itself.
+
+        Tickets of a dead session hold wherever they stand, so a feed with more of them is read anew. Spec: [FEED-6].
+        """
+        has_tickets = any(isinstance(item, VerifiedTicket) for item in entry.items)
+        return not has_tickets and entry.entry.header.seq < feed.forked_from and len(feed.entries) not in feed.held
+
+    def _read_on(self, session: Address, feed: Feed) -> list[Address]:
+        forked_from = feed.forked_from
+        touched = self._advance(session, feed, self._readers[session])
+        if feed.forked_from != forked_from:
+            touched += self._reread(session, feed)
+        return sorted(dict.fromkeys(touched))
 
     def _advance(self, session: Address, feed: Feed, reader: FeedReader) -> list[Address]:
         answers = len(feed.answers)
