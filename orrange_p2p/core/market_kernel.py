@@ -42,7 +42,7 @@ from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.shown_heads import ShownHeads
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import Epoch, PeerId, SignedTrade, TicketDigest, TicketKind
+from orrange_p2p.core.types import Address, Epoch, PeerId, SignedTrade, TicketDigest, TicketKind
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
@@ -183,6 +183,8 @@ class MarketKernel:
         actions: list[Action] = [self._persist(entry, effective), *self._note_tickets(entry, now_ms)]
         if may_sign:
             actions.extend(self._note_offers(entry, now_ms))
+        else:
+            self._could_sign = False  # the next tick that may sign answers
         return actions
 
     def _note_fork(self, rival: VerifiedEntry) -> list[Action]:
@@ -212,6 +214,10 @@ class MarketKernel:
         if not is_known:
             self._strangers += 1
         return len(self.feeds) < MAX_FEEDS and (is_known or self._strangers <= MAX_STRANGERS)
+
+    def may_convict(self, session: Address) -> bool:
+        """Whether evidence against a session is kept: anybody can make a key and convict it. Spec: [FEED-12]."""
+        return self.feeds.feed(session) is not None or self.desk.ledger.has_session(session)
 
     def _effective_epoch(self, entry: VerifiedEntry, now_ms: int) -> Epoch:
         """Spec: [MATCH-1]."""

@@ -95,7 +95,7 @@ class PeerWatch:
         return actions
 
     def on_evidence(self, event: EvidenceHeard) -> list[Action]:
-        """Evidence speaks for itself: act on it, keep it, hand it on once. Spec: [EVID-1..4]."""
+        """Evidence speaks for itself: act on it, keep it, hand it on once. Spec: [EVID-1..4], [FEED-12]."""
         actions: list[Action] = []
         for piece in event.pieces:
             if isinstance(piece, DefaultPointer):
@@ -103,6 +103,9 @@ class PeerWatch:
                 continue
             market = self._markets.get(piece.market)
             if market is None:
+                continue
+            if not market.may_convict(piece.session):
+                actions.append(Note(name="evidence_of_a_stranger"))
                 continue
             if not market.evidence.take(piece):
                 actions.append(Note(name="evidence_known"))

@@ -9,7 +9,7 @@ import pytest
 from kernel_world import DIGESTS, RULES, Peer
 from test_ticket_exchange import Bench
 
-from orrange_p2p.core.events import EntriesReceived, PersistEntry
+from orrange_p2p.core.events import EntriesReceived, PeerLost, PersistEntry, SyncRoundEnded
 from orrange_p2p.core.messages import DeclineItem, DeclineReason, Offer, OfferFrame, TicketItem
 from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.types import Digest, Epoch
@@ -72,6 +72,23 @@ def test_an_offer_in_time_gets_a_ticket_and_no_decline() -> None:
     court.pass_epochs(2)
     assert len(tickets_of(court.maker)) == 1
     assert not declines_of(court.maker)
+
+
+def test_an_offer_heard_while_partners_are_away_between_two_ticks_is_answered() -> None:
+    """A maker that missed it would be taken for silent until the hold ends. Spec: [HOLD-7], [TICK-17]."""
+    court = Court()
+    entry, maker, now_ms = court.said(court.given), court.maker, court.world.now_ms
+    partners = tuple(maker.market.synced_peers)
+    assert partners
+    for partner in partners:
+        court.world.feed(maker, PeerLost(now_ms=now_ms, peer=partner))
+    court.hear(maker, entry)
+    assert maker.kernel.why_not_sign() is not None
+    for partner in partners:
+        heads = tuple(maker.market.heads())
+        court.world.feed(maker, SyncRoundEnded(now_ms=now_ms, market=RULES.market_id, peer=partner, heads=heads))
+    court.pass_epochs(2)
+    assert len(tickets_of(maker)) == 1
 
 
 def test_an_offer_that_comes_too_late_is_declined_as_late_once() -> None:
