@@ -32,6 +32,7 @@ from orrange_p2p.core.events import (
     TicketMessageReceived,
     TicketsLoaded,
 )
+from orrange_p2p.core.evidence import VerifiedEvidence
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.messages import OfferFrame, Prepare, TicketFrame
@@ -43,6 +44,11 @@ from orrange_p2p.core.tickets import Numbers
 from orrange_p2p.core.types import Domain, MarketId
 from orrange_p2p.core.verify import VerifiedOffer, VerifiedOrder
 from orrange_p2p.errors import LocalProtocolError
+
+_CONVICTED = (
+    "evidence shows that this node's session signed what no honest one signs: its key is in use elsewhere, or the "
+    "store is old; start with a new session"
+)
 
 
 class Kernel:
@@ -86,7 +92,7 @@ class Kernel:
         if isinstance(event, OrderRequested | ModifyRequested | CancelRequested | CancelAllRequested):
             return self._requests.answer(event)
         if isinstance(event, PresencesHeard | EvidenceHeard | AddressesChanged):
-            return self.watch.take(event)
+            return self.watch.take(event) + self._doubt_if(self._why_convicted(event), event.now_ms)
         return self._dispatch_rare(event)
 
     def _dispatch_rare(
@@ -168,6 +174,12 @@ class Kernel:
 
     def _doubt_if(self, doubt: str | None, now_ms: int) -> list[Action]:
         return [] if doubt is None else self._raise_doubt(DoubtRaised(now_ms=now_ms, reason=doubt))
+
+    def _why_convicted(self, event: Event) -> str | None:
+        """Why to doubt the own session: somebody else signs with it, or its store is old. Spec: [SYNC-5]."""
+        pieces = event.pieces if isinstance(event, EvidenceHeard) else ()
+        is_own = any(isinstance(one, VerifiedEvidence) and one.session == self.identity.session for one in pieces)
+        return _CONVICTED if is_own else None
 
     def _on_sync(self, event: SyncRoundEnded) -> list[Action]:
         market = self.markets.get(event.market)

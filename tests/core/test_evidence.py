@@ -4,6 +4,7 @@ Spec: protocol/spec/08-peers.md [EVID-1..5], [PEER-2], [PEER-4].
 """
 
 import json
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -25,16 +26,19 @@ from orrange_p2p.core.events import (
 from orrange_p2p.core.evidence import EvidenceKind, VerifiedEvidence, verify_evidence
 from orrange_p2p.core.facts import Defaulted
 from orrange_p2p.core.feed_reader import read_hold
+from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.messages import Head
 from orrange_p2p.core.peer_messages import DefaultPointer
 from orrange_p2p.core.presence import make_presence, verify_presence
-from orrange_p2p.core.types import Address, Digest, Epoch, PeerId, Side, TicketDigest
+from orrange_p2p.core.types import ZERO_DIGEST, Address, Digest, Epoch, PeerId, Side, TicketDigest
 from orrange_p2p.core.verify import VerifiedTicket, verify_item
 from orrange_p2p.store.actions import batch_of, load_evidence
 from orrange_p2p.testing.store import MemoryDisk
 from protocol.reference import cbor
 from tests.core.adapters import FAST_DIGESTS, RULES
-from tests.core.kernel_world import World
+from tests.core.hostile import signed_order, write_entry
+from tests.core.kernel_world import RULES as KERNEL_RULES
+from tests.core.kernel_world import Peer, World
 from tests.core.pens import DOMAIN, FIRST_EPOCH, ticket_list
 from tests.vectors.peer_cases import MAKER, OTHER_BUY, SELL, TAKER, make_ticket
 
@@ -178,6 +182,51 @@ def test_a_book_does_not_depend_on_whether_evidence_or_entries_came_first() -> N
             assert block is not None
             books.append(compute_book(fresh.market.feeds, fresh.kernel.ledger, epoch, block).encode())
         assert books[0] == books[1]
+
+
+def test_free_keys_cannot_fill_memory_disk_or_the_places_of_feeds_with_evidence() -> None:
+    """A key costs nothing, and so does a fork of it. Spec: [FEED-12]."""
+    world = World(peers=2)
+    kernel, market = world.peers[0].kernel, world.peers[0].market
+    for number in range(40):
+        for kind, seq in ((EvidenceKind.FORK, 0), (EvidenceKind.OVER_SIGNING, -1)):
+            piece = replace(evidence_against(world, 1, kind, seq), session=Address(b"\x66" * 19 + bytes((number,))))
+            actions = kernel.step(EvidenceHeard(now_ms=world.now_ms, pieces=(piece,)))
+            assert not [action for action in actions if isinstance(action, PersistEvidence | PublishEvidence)]
+    assert len(market.feeds) <= 2
+    assert market.feeds.dead_sessions() == ()
+    assert market.evidence.pieces_after(Address(bytes(20))) == ()
+
+
+@pytest.mark.parametrize(("kind", "seq"), [(EvidenceKind.FORK, 7), (EvidenceKind.OVER_SIGNING, -1)])
+def test_a_node_signs_nothing_more_with_a_session_that_evidence_convicts(kind: EvidenceKind, seq: int) -> None:
+    """Its owner's key is in use elsewhere, or its store was old: orders would stand for nothing. Spec: [SYNC-5]."""
+    world = World(peers=2)
+    world.run_ms(3_000)
+    kernel = world.peers[0].kernel
+    assert kernel.why_not_sign() is None
+    kernel.step(EvidenceHeard(now_ms=world.now_ms, pieces=(evidence_against(world, 0, kind, seq),)))
+    assert kernel.why_not_sign() is not None
+    assert kernel.counters["doubt"] == 1
+
+
+def test_a_dead_feed_is_not_read_anew_for_each_entry_below_its_fork() -> None:
+    """Else n entries of a session that forked at the end cost whoever fetches them n * n. Spec: [FEED-6], [EVID-1]."""
+    feeds, forger, count, prev_hash = Feeds(KERNEL_RULES), Peer("forger"), 20, ZERO_DIGEST
+    session = forger.identity.session
+    feeds.mark_forked(session, count)
+    acts = None
+    for seq in range(count):
+        entry = write_entry(
+            forger, [signed_order(forger, Side.BUY, 10, 5, seq)], seq=seq, prev_hash=prev_hash, epoch=seq
+        )
+        prev_hash = entry.entry_hash
+        feeds.add(entry)
+        feed = feeds.feed(session)
+        assert feed is not None
+        acts = feed.acts if acts is None else acts
+        assert feed.acts is acts
+        assert len(acts) == len(feed.orders) == seq + 1
 
 
 def test_evidence_survives_a_restart() -> None:
