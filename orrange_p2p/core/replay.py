@@ -2,7 +2,7 @@
 
 The side with fewer crossing orders is *walked* in order of entry. The other, the *deep* side, may be as deep as it
 likes: its orders are looked at only where a walked order looks for a maker, block by block and past the blocks that
-hold none yet or whose orders all want a higher tier, or where they cross a walked order that rests.
+hold none yet or whose orders all want a higher tier or other terms, or where they cross a walked order that rests.
 Spec: protocol/spec/04-matching.md [MATCH-3..6, MATCH-9, MATCH-10].
 """
 
@@ -82,10 +82,11 @@ class _Open:
 class _Block:
     """Some neighbours of the deep side: those that may still be makers, when the first of them entered, their tiers.
 
-    `least_wanted` is the lowest tier that one of them asks of a taker, `highest` the highest that one of them has.
+    `least_wanted` is the lowest tier that one of them asks of a taker, `highest` the highest that one of them has,
+    `methods` and `arbitrators` are what any of them lists; all are of one lane.
     """
 
-    __slots__ = ("best", "earliest", "highest", "least_wanted", "slots")
+    __slots__ = ("arbitrators", "best", "earliest", "highest", "least_wanted", "methods", "slots")
 
     def __init__(self, slots: list[Slot]) -> None:
         self.best = slots[0]
@@ -97,11 +98,18 @@ class _Block:
         self.earliest = min((slot.entry_key for slot in slots), default=_NEVER)
         self.least_wanted = min((slot.min_tier for slot in slots), default=0)
         self.highest = max((slot.tier for slot in slots), default=0)
+        listing = slots if self.best.lane else []
+        self.methods = frozenset(method for slot in listing for method in slot.payment_methods)
+        self.arbitrators = frozenset(arbitrator for slot in listing for arbitrator in slot.arbitrators)
 
     def may_serve(self, taker: "_Open") -> bool:
-        """Whether one of them has entered before a taker and has its tier, as far as the block can tell."""
+        """Whether one of them has entered before a taker and suits it, as far as the block can tell."""
         slot = taker.slot
-        return self.earliest < taker.entry_key and self.least_wanted <= slot.tier and slot.min_tier <= self.highest
+        if self.earliest > taker.entry_key or self.least_wanted > slot.tier or slot.min_tier > self.highest:
+            return False
+        if not slot.lane:
+            return True
+        return not (self.methods.isdisjoint(slot.payment_methods) or self.arbitrators.isdisjoint(slot.arbitrators))
 
 
 class Replay:
