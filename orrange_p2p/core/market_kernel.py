@@ -302,7 +302,9 @@ class MarketKernel:
 
     def _note_leg(self, hold: HoldRecord, now_ms: int) -> None:
         """A ticket of another maker's may be a leg of the group that a ticket of this node's belongs to."""
-        if self.settling.awaits_legs(hold.ticket.group) and isinstance(hold.verified, VerifiedTicket):
+        taker = self.feeds.order(hold.ticket.taker_order)
+        is_signed = taker is not None and hold.taker_signer == taker.order.session
+        if self.settling.awaits_legs(hold.ticket.group) and is_signed and isinstance(hold.verified, VerifiedTicket):
             item = hold.verified.item
             trade = self.desk.trade(hold.ticket, item.maker_signature, item.taker_signature)
             if trade is not None:

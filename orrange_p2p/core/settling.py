@@ -11,7 +11,7 @@ from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import Action, Note, Settle, SettleGroup
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.tickets import MAX_LEGS
-from orrange_p2p.core.types import ZERO_DIGEST, Digest, SignedTrade, TicketDigest
+from orrange_p2p.core.types import ZERO_DIGEST, Digest, OrderId, SignedTrade, TicketDigest
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Unsettled:
 class _Group:
     """The legs known so far of a FOK order that this node has a part in, and when they came to be all."""
 
+    taker_order: OrderId
     is_taker: bool = False
     legs: dict[TicketDigest, SignedTrade] = field(default_factory=dict)
     whole_ms: int | None = None
@@ -54,7 +55,7 @@ class Settling:
         """A ticket of an own order is complete."""
         self._unsettled.setdefault(digest, Unsettled(trade=trade, is_maker=is_maker, completed_ms=now_ms))
         if trade.ticket.group != ZERO_DIGEST:
-            group = self._groups.setdefault(trade.ticket.group, _Group())
+            group = self._groups.setdefault(trade.ticket.group, _Group(taker_order=trade.ticket.taker_order))
             group.is_taker = group.is_taker or not is_maker
             self.add_leg(digest, trade, now_ms=now_ms)
 
@@ -63,8 +64,13 @@ class Settling:
         return group in self._groups and self._groups[group].whole_ms is None
 
     def add_leg(self, digest: TicketDigest, trade: SignedTrade, *, now_ms: int) -> None:
-        """A ticket of a group that an own one belongs to is complete, whoever its maker is."""
+        """A ticket of a group that an own one belongs to is complete, whoever its maker is.
+
+        Legs have one taker order, whose session alone signs them; a ticket of another that names the group is none.
+        """
         group = self._groups[trade.ticket.group]
+        if trade.ticket.taker_order != group.taker_order:
+            return
         if group.whole_ms is None and len(group.legs) < MAX_LEGS:
             group.legs[digest] = trade
             if self._digests.group(leg.ticket for leg in group.legs.values()) == trade.ticket.group:

@@ -192,6 +192,23 @@ def test_a_ticket_that_is_no_leg_but_says_so_keeps_a_maker_from_submitting_junk(
     assert desk.due(LIFE_MS) == []
 
 
+@pytest.mark.parametrize("is_maker", [False, True])
+def test_tickets_of_others_that_name_a_group_do_not_keep_it_from_settling(is_maker: bool) -> None:
+    """Whoever sees a group may sign tickets between sessions of its own that claim to be legs of it."""
+    desk = Desk()
+    other_taker = order(Side.BUY, 77, 3)
+    desk.own(LEGS[0], is_maker=is_maker)
+    for number in range(MAX_LEGS):
+        ticket = replace(
+            LEGS[1][1].ticket, taker_order=OrderId(DIGESTS.order(other_taker.order)), ticket_nonce=900 + number
+        )
+        trade = replace(LEGS[1][1], taker=other_taker, ticket=ticket)
+        desk.foreign((TicketDigest(DIGESTS.ticket(ticket)), trade))
+    for leg in LEGS[1:]:
+        desk.foreign(leg)
+    assert desk.due(MAKERS_WAIT_MS) == [WHOLE]
+
+
 def test_no_more_legs_are_kept_than_a_group_may_have() -> None:
     legs = make_legs(MAX_LEGS + 1)
     desk = Desk()
