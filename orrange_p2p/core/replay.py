@@ -83,10 +83,10 @@ class _Block:
     """Some neighbours of the deep side: those that may still be makers, when the first of them entered, their tiers.
 
     `least_wanted` is the lowest tier that one of them asks of a taker, `highest` the highest that one of them has,
-    `methods` and `arbitrators` are what any of them lists; all are of one lane.
+    `all_methods` and `all_arbitrators` are what any of them lists; all are of one lane.
     """
 
-    __slots__ = ("arbitrators", "best", "earliest", "highest", "least_wanted", "methods", "slots")
+    __slots__ = ("all_arbitrators", "all_methods", "best", "earliest", "highest", "least_wanted", "slots")
 
     def __init__(self, slots: list[Slot]) -> None:
         self.best = slots[0]
@@ -99,8 +99,8 @@ class _Block:
         self.least_wanted = min((slot.min_tier for slot in slots), default=0)
         self.highest = max((slot.tier for slot in slots), default=0)
         listing = slots if self.best.lane else []
-        self.methods = frozenset(method for slot in listing for method in slot.payment_methods)
-        self.arbitrators = frozenset(arbitrator for slot in listing for arbitrator in slot.arbitrators)
+        self.all_methods = frozenset(method for slot in listing for method in slot.payment_methods)
+        self.all_arbitrators = frozenset(arbitrator for slot in listing for arbitrator in slot.arbitrators)
 
     def may_serve(self, taker: "_Open") -> bool:
         """Whether one of them has entered before a taker and suits it, as far as the block can tell."""
@@ -109,7 +109,9 @@ class _Block:
             return False
         if not slot.lane:
             return True
-        return not (self.methods.isdisjoint(slot.payment_methods) or self.arbitrators.isdisjoint(slot.arbitrators))
+        return not (
+            self.all_methods.isdisjoint(slot.payment_methods) or self.all_arbitrators.isdisjoint(slot.arbitrators)
+        )
 
 
 class Replay:
