@@ -93,7 +93,7 @@ def test_with_json_the_error_is_also_one_line_on_stdout(capsys: pytest.CaptureFi
         ["node", "run", "--config", "x", "--log-level", "loud"],
         ["order", "place", "buy", "1"],
         ["order", "place", "hold", "1", "1", "--socket", "x"],
-        ["order", "place", "buy", "1", "1", "--tif", "FOK", "--socket", "x"],
+        ["order", "place", "buy", "1", "1", "--tif", "NEVER", "--socket", "x"],
         ["order", "cancel"],
         ["book", "--depth", "0"],
         ["trades", "--limit", "0"],

@@ -33,7 +33,7 @@ def _if_synced(counters: dict[str, Any]) -> dict[str, Any] | None:
 
 def test_a_node_tells_what_every_part_of_it_took_sent_and_dropped(net: Net) -> None:
     counters = poll(lambda: _if_synced(net.ask(0, "node", "status")["counters"]))
-    assert sorted(counters) == ["kernel", "network", "settler", "store", "sync", "ticket_streams"]
+    assert sorted(counters) == ["kernel", "network", "peer_words", "settler", "store", "sync", "ticket_streams"]
     assert counters["network"]["bytes_in"] > 0
     assert counters["store"]["commits"] > 0
     drops = ("outbound_full", "outbound_lost", "subscription_full", "judge_errors")
