@@ -32,7 +32,7 @@ test: test-python test-contracts ## every test there is: Python's, then the cont
 
 # The tools of npm are made first: some tests start the anvil among them, some the JavaScript of tests/interop.
 test-python: $(VENV) $(NODE) $(INTEROP) ## the Python tests alone; ARGS="tests/core -k ioc"
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 test-contracts: $(NODE) ## the contracts' format, tests, fuzzing, invariants and gas figures
 	$(NPM) test
