@@ -88,7 +88,7 @@ def test_a_checkpoint_lists_what_its_own_feed_says_up_to_it_and_what_is_not_over
 
 
 def test_a_checkpoint_lists_an_order_that_first_admission_left_out() -> None:
-    """What the chain allows is not the feed's word; so a cut feed would not have the same book. Decision 0020."""
+    """What the chain allows is not the feed's word; so a cut feed would not have the same book. Decision 0017."""
     world = poor_world(10)
     first, second = put(world, 0, SELL, 10), put(world, 0, SELL, 10)
     world.pens[0].items.append([reference_feeds.CANCEL, first])
