@@ -4,7 +4,6 @@ Everything is computed by `protocol.reference` from keys and dice that never cha
 files. Run `python tests/vectors/emit_reference.py` to write them, with `--check` to compare.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from tests.vectors import codec_cases, sync_cases, world_cases  # noqa: E402
-
-TARGET = ROOT / "protocol" / "vectors"
+from tests.vectors.files import main  # noqa: E402
 
 
 def compute_vectors() -> dict[str, Any]:
@@ -40,21 +38,5 @@ def compute_vectors() -> dict[str, Any]:
     return files
 
 
-def main(arguments: list[str]) -> int:
-    """Write or, with --check, compare; answers the exit code."""
-    stale = []
-    for name, content in compute_vectors().items():
-        path, text = TARGET / name, json.dumps(content, indent=1) + "\n"
-        if "--check" in arguments:
-            if not path.is_file() or path.read_text("utf-8") != text:
-                stale.append(name)
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    if stale:
-        print(f"expected the committed vectors, were other ones: {', '.join(stale)}", file=sys.stderr)
-    return 1 if stale else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(compute_vectors(), sys.argv[1:]))
