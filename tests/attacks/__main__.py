@@ -8,7 +8,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from tests.attacks.attacks import ATTACKS, WITHOUT_HONEST_FORM
+from tests.attacks.attacks import ATTACKS, COMING_BETWEEN, WITHOUT_HONEST_FORM
 from tests.attacks.street import Outcome, Street
 
 
@@ -17,7 +17,7 @@ def measure(name: str, seeds: range) -> tuple[list[Outcome], list[Outcome]]:
     under, without = [], []
     for seed in seeds:
         street = Street(seed)
-        under.append(street.run(ATTACKS[name](street)))
+        under.append(street.run(ATTACKS[name](street), between=name in COMING_BETWEEN))
         without.append(control(name, seed))
     return under, without
 
@@ -33,7 +33,7 @@ def control(name: str, seed: int) -> Outcome:
     act = ATTACKS[name](street)
     street.may_lie = False
     street.world.deliver = lambda _source, _target, _message: True
-    return street.run(act)
+    return street.run(act, between=name in COMING_BETWEEN)
 
 
 def figure(name: str, under: list[Outcome], without: list[Outcome]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from orrange_p2p.core.events import EntriesReceived
 from orrange_p2p.core.messages import Offer, OfferFrame, Prepare, TicketFrame, TicketItem
-from orrange_p2p.core.types import Side
+from orrange_p2p.core.types import Side, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry
 from tests.attacks.street import PRICE, Street, placed
 from tests.core.hostile import false_checkpoints as told
@@ -76,23 +76,23 @@ def _quoting(street: Street) -> EveryRound:
 
 
 def takers_who_never_come(street: Street) -> EveryRound:
-    """Attackers bid above everybody, are entitled to honest asks, and never prepare."""
+    """Attackers bid above everybody at once, are entitled to honest asks that rest, and never prepare."""
     _holding_back(street, lambda message: isinstance(message, Prepare))
 
     def act(number: int) -> None:
         attacker = street.attackers[number % len(street.attackers)]
-        placed(street, attacker, Side.BUY, PRICE + 6, LOTS)
+        placed(street, attacker, Side.BUY, PRICE + 6, LOTS, TimeInForce.IOC)
 
     return act
 
 
 def takers_who_keep_the_offer(street: Street) -> EveryRound:
-    """Attackers bid above everybody, take the Ready and keep their Offer to themselves."""
+    """Attackers bid above everybody at once, take the Ready and keep their Offer to themselves."""
     _holding_back(street, lambda message: isinstance(message, OfferFrame) or _says(message, Offer))
 
     def act(number: int) -> None:
         attacker = street.attackers[number % len(street.attackers)]
-        placed(street, attacker, Side.BUY, PRICE + 6, LOTS)
+        placed(street, attacker, Side.BUY, PRICE + 6, LOTS, TimeInForce.IOC)
 
     return act
 
@@ -167,3 +167,4 @@ ATTACKS: dict[str, Callable[[Street], EveryRound]] = {
     "false checkpoints": false_checkpoints,
 }
 WITHOUT_HONEST_FORM = ("withheld and backdated entries", "unfunded parking")
+COMING_BETWEEN = ("takers who never come", "takers who keep the Offer")

@@ -10,7 +10,7 @@ from random import Random
 from statistics import median
 
 from orrange_p2p.core.messages import TicketItem
-from orrange_p2p.core.types import Side
+from orrange_p2p.core.types import Side, TimeInForce
 from tests.core.kernel_world import RULES, Peer, World
 
 HONEST, ATTACKERS = 6, 2
@@ -50,28 +50,34 @@ class Street:
         """Whether a peer is one of the attackers."""
         return any(peer is one for one in self.attackers)
 
-    def run(self, every_round: Callable[[int], None] = lambda _number: None) -> Outcome:
-        """Let the honest trade, with something that attackers do at the start of each round."""
+    def run(self, every_round: Callable[[int], None] = lambda _number: None, *, between: bool = False) -> Outcome:
+        """Let the honest trade, with something that attackers do each round.
+
+        They do it first, so that their orders rest, or between the two honest orders, so that they take.
+        """
         self.world.run_ms(3_000)
         for number in range(ROUNDS):
-            every_round(number)
-            self._trade()
+            if not between:
+                every_round(number)
+            self._trade((lambda number=number: every_round(number)) if between else lambda: None)
             self.world.run_ms(ROUND_MS)
         self.world.run_ms(SETTLE_MS)
         return Outcome(
             placed_lots=self._placed_lots, traded_lots=self._traded_lots(), median_ms=median(self._times() or [0])
         )
 
-    def _trade(self) -> None:
+    def _trade(self, between: Callable[[], None]) -> None:
         seller, buyer = self.random.sample(list(self.honest), 2)
         lots = self.random.randint(5, 40)
         ask = PRICE + self.random.randint(-SPREAD, SPREAD)
         bid = ask + self.random.randint(0, SPREAD)
         sides = [(seller, Side.SELL, ask), (buyer, Side.BUY, bid)]
         self.random.shuffle(sides)
-        for peer, side, price in sides:
+        for number, (peer, side, price) in enumerate(sides):
             self.world.place(peer, side, price, lots)
             self.world.run_ms(self.random.randint(0, 400))
+            if not number:
+                between()
         self._placed_lots += 2 * lots
 
     def _traded_lots(self) -> int:
@@ -100,9 +106,11 @@ class Street:
         ]
 
 
-def placed(street: Street, peer: Peer, side: Side, price_ticks: int, lots: int) -> None:
+def placed(
+    street: Street, peer: Peer, side: Side, price_ticks: int, lots: int, tif: TimeInForce = TimeInForce.GTC
+) -> None:
     """An order that an attacker's node takes."""
-    request = street.world.place(peer, side, price_ticks, lots)
+    request = street.world.place(peer, side, price_ticks, lots, tif)
     if request in peer.refused:
         raise AssertionError(f"the attack was not made: {peer.refused[request].message}")
 
