@@ -175,7 +175,7 @@ async def test_another_parent_than_last_time_stops_it(world: World) -> None:
 
 
 async def test_the_right_parent_lets_it_go_on(world: World) -> None:
-    (parent,) = await world.backend.blocks((await world.backend.head()).number, 10**6)
+    parent, *_ = await world.backend.blocks((await world.backend.head()).number, 10**6)  # mined meanwhile: more
     follower = Follower(world.backend, world.deployment, start_block=parent.number + 1, parent_hash=parent.hash)
     sink, source = trio.open_memory_channel[BlockFacts](1)
     with trio.fail_after(10):
