@@ -63,19 +63,20 @@ class PresenceBook:
         self._since_ms = now_ms
 
     def note_alive(self, session: Address, now_ms: int) -> None:
-        """A sign of life."""
-        if session in self._alive_ms or len(self._alive_ms) < MAX_SESSIONS:
-            self._alive_ms[session] = max(now_ms, self._alive_ms.get(session, 0))
+        """A sign of life; where there is no place for one more session, the one silent for longest goes."""
+        if session not in self._alive_ms and len(self._alive_ms) >= MAX_SESSIONS:
+            gone = min(self._alive_ms, key=lambda one: (self._alive_ms[one], one))
+            for kept in (self._alive_ms, self._newest, self._to_forward):
+                kept.pop(gone, None)
+        self._alive_ms[session] = max(now_ms, self._alive_ms.get(session, 0))
 
     def take(self, presence: Presence, encoded: bytes, now_ms: int) -> bool:
         """Take in a verified Presence; whether it is newer than what was known. Spec: [PEER-2]."""
         known = self._newest.get(presence.session)
         if known is not None and known.epoch >= presence.epoch:
             return False
-        if known is None and len(self._newest) >= MAX_SESSIONS:
-            return False
-        self._newest[presence.session] = presence
         self.note_alive(presence.session, now_ms)
+        self._newest[presence.session] = presence
         if presence.session in self._to_forward or len(self._to_forward) < MAX_FORWARDED:
             self._to_forward[presence.session] = encoded
         return True

@@ -62,13 +62,15 @@ class PeerWords:
         """
         if isinstance(message, Presences):
             fresh = self._fresh(message.presences)
-            self._hand_on(HeardWords(presences=tuple((verify_presence(self._digests, one), one) for one in fresh)))
-            self._note_seen(fresh)
+            said = HeardWords(presences=tuple((verify_presence(self._digests, one), one) for one in fresh))
+            if self._hand_on(said):
+                self._note_seen(fresh)
             return Ignore("PEER-2")
         fresh = self._fresh(message.pieces)
         found = [verify_evidence(self._digests, self._markets, one) for one in fresh]
         pieces = tuple(piece for piece in found if piece is not None)
-        self._hand_on(HeardWords(pieces=pieces))
+        if not self._hand_on(HeardWords(pieces=pieces)):
+            return Ignore("EVID-3")
         self._note_seen(fresh)
         is_proven = bool(found) and all(isinstance(piece, VerifiedEvidence) for piece in found)
         return Accept() if is_proven else Ignore("EVID-3")
@@ -82,15 +84,17 @@ class PeerWords:
         while len(self._seen) > MAX_SEEN:
             self._seen.popitem(last=False)
 
-    def _hand_on(self, words: HeardWords) -> None:
+    def _hand_on(self, words: HeardWords) -> bool:
+        """Whether there was nothing to hand on, or a place for it; what was dropped may come again from others."""
         if not words.presences and not words.pieces:
-            return
+            return True
         try:
             self._send.send_nowait(words)
         except trio.WouldBlock:
             self._dropped += 1
-        else:
-            self._heard += 1
+            return False
+        self._heard += 1
+        return True
 
     async def run(self, sink: Callable[[HeardWords], Awaitable[None]]) -> None:
         """Hand on what was heard, until cancelled."""

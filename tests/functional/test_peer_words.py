@@ -127,6 +127,25 @@ def test_what_nobody_takes_is_dropped_and_counted() -> None:
     for epoch in range(MAX_WAITING + 5):
         words.judge(Presences(presences=(presence("a", epoch),)))
     assert (words.statistics().heard, words.statistics().dropped) == (MAX_WAITING, 5)
+    assert words.judge(Evidences(pieces=(fork(),))) == Ignore("EVID-3")
+    assert words.statistics().dropped == 6
+
+
+async def test_what_was_dropped_may_come_again_from_another() -> None:
+    words = PeerWords(DIGESTS, MARKETS)
+    for epoch in range(MAX_WAITING):
+        words.judge(Presences(presences=(presence("a", epoch),)))
+    words.judge(Evidences(pieces=(fork(),)))
+    taken = trio.Event()
+
+    async def sink(_heard: HeardWords) -> None:
+        taken.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(words.run, sink)
+        await taken.wait()
+        nursery.cancel_scope.cancel()
+    assert words.judge(Evidences(pieces=(fork(),))) == Accept()
 
 
 class Holder(Side):
