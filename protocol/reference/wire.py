@@ -266,11 +266,12 @@ def item_of(tag: int) -> Callable[[bytes], object]:
     return read
 
 
-LATE_ORDERS = ascending(record(DIGEST, U64))
-ABSENT = ascending(ADDRESS)
+LATE_ORDERS = ascending(record(DIGEST, U64), at_most=256)
+ABSENT = ascending(ADDRESS, at_most=128)
+SKIPS = ascending(ADDRESS, at_most=64)
 TICKET_FRAMES = tagged(
     {
-        1: record(one_of(1), U64, TICKET_BODY, DIGEST, ascending(ADDRESS), boolean, LATE_ORDERS, ABSENT),
+        1: record(one_of(1), U64, TICKET_BODY, DIGEST, SKIPS, boolean, LATE_ORDERS, ABSENT),
         2: record(one_of(2), U64, DIGEST, LATE_ORDERS, ABSENT),
         3: record(one_of(3), U64, DIGEST, U64, SIGNATURE),
         4: record(one_of(4), U64, nested(item_of(4))),
@@ -356,7 +357,7 @@ def evidence(value: Any) -> None:
 
 SYNC_FRAMES = tagged(
     {
-        1: record(one_of(1), U64, ADDRESS, ascending(DIGEST)),
+        1: record(one_of(1), U64, ADDRESS, ascending(DIGEST, at_most=256)),
         3: record(one_of(3), U64, DIGEST, ADDRESS, U64, U64),
         4: record(one_of(4), U64, boolean, sequence(encoded_entry)),
         5: compare,
