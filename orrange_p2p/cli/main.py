@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orrange_p2p.cli import book, demo, devnet, keys, node, order, store
+from orrange_p2p.cli import book, demo, devnet, keys, node, order, reputation, store
 from orrange_p2p.cli.failure import Ending
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.add_typer(node.app)
 app.add_typer(order.app)
 app.command("book", epilog=book.BOOK_EPILOG)(book.book_command)
 app.command("trades", epilog=book.TRADES_EPILOG)(book.trades_command)
+app.command("reputation", epilog=reputation.EPILOG)(reputation.reputation_command)
 app.add_typer(keys.app)
 app.add_typer(store.app)
 

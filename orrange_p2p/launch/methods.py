@@ -13,6 +13,7 @@ from orrange_p2p.core.types import Address, Epoch, OrderId, OrderKind, Side, Tim
 from orrange_p2p.errors import ConfigError, OrderError
 from orrange_p2p.launch.conserve import compute_moved
 from orrange_p2p.launch.report import Measurements
+from orrange_p2p.launch.reputation_answer import answer_reputation
 from orrange_p2p.net.addresses import peer_text
 from orrange_p2p.node import Node
 
@@ -36,6 +37,7 @@ def control_methods(node: Node, network: NetworkConfig, measurements: Measuremen
         "trades": owner.trades,
         "status": owner.status,
         "markets": owner.markets,
+        "reputation": owner.reputation,
         "measurements": owner.measurements,
     }
 
@@ -65,7 +67,7 @@ class _Owner:
             post_only=_boolean(params, "post_only"),
             min_tier=_integer(params, "min_tier", default=0),
             payment_methods=tuple(_list(params, "payment_methods", int)),
-            arbitrators=tuple(_address(one) for one in _list(params, "arbitrators", str)),
+            arbitrators=tuple(_address("arbitrators", one, "ORD-4") for one in _list(params, "arbitrators", str)),
             security=_integer(params, "security", default=0),
         )
         return {"order_id": f"0x{order_id.hex()}"}
@@ -208,6 +210,14 @@ class _Owner:
             ]
         }
 
+    async def reputation(self, params: Params) -> Mapping[str, Any]:
+        """Why an owner, this node's own if none is named, has its score in the current period."""
+        _, rules, state = self._market(params)
+        named = params.get("owner")
+        owner = self._node.kernel.identity.owner if named is None else _address("owner", named, "REP-1")
+        ledger, period = self._node.kernel.ledger, state.windows.period
+        return answer_reputation(ledger, period, rules.preset.period_s, owner)
+
     async def status(self, params: Params) -> Mapping[str, Any]:
         """How the node is."""
         del params
@@ -291,13 +301,13 @@ def _list(params: Params, name: str, kind: type[Item]) -> list[Item]:
     return value
 
 
-def _address(text: str) -> Address:
+def _address(name: str, value: object, rule: str) -> Address:
     try:
-        decoded = bytes.fromhex(text.removeprefix("0x"))
+        decoded = bytes.fromhex(str(value).removeprefix("0x"))
     except ValueError:
         decoded = b""
     if len(decoded) != 20:
-        raise OrderError("arbitrators", text, "ORD-4", f"arbitrators: expected 0x and 40 hex digits, was {text!r}")
+        raise OrderError(name, value, rule, f"{name}: expected 0x and 40 hex digits, was {value!r}")
     return Address(decoded)
 
 

@@ -117,6 +117,23 @@ def test_an_order_that_has_expired_already_is_refused(net: Net) -> None:
     assert done.sentence() == "expiry: expected a time to come, was 1000"
 
 
+def test_a_reputation_is_explained_to_people_and_scripts(net: Net) -> None:
+    own = net.ask(0, "reputation")
+    assert own["owner"] == net.ask(0, "node", "status")["owner"]
+    assert (own["tier"], own["vouches"]) == (0, [])
+    other = net.ask(1, "node", "status")["owner"]
+    assert net.ask(0, "reputation", other)["owner"] == other
+    shown = orrange("reputation", other, "--data-dir", net.peer(0)).out
+    assert other in shown
+    assert "0 of 3" in shown
+    assert own["why"] in shown
+
+
+def test_an_address_that_is_none_has_no_reputation(net: Net) -> None:
+    done = orrange("reputation", "0x12", "--data-dir", net.peer(0))
+    assert done.sentence() == "owner: expected 0x and 40 hex digits, was '0x12'"
+
+
 def test_a_market_that_the_node_does_not_follow_is_refused(net: Net) -> None:
     for arguments in (["order", "place", "buy", "1", "1"], ["book"], ["trades"], ["order", "list"]):
         done = orrange(*arguments, "--market", "ETH-USD", "--data-dir", net.peer(0))
