@@ -1,4 +1,4 @@
-"""Our three contracts: how values of the core become calls, and how events become facts for the core.
+"""Our contracts: how values of the core become calls, and how events become facts for the core.
 
 Spec: protocol/spec/01-types.md (skip reasons), protocol/eip712.json (fields and their order).
 """
@@ -54,6 +54,16 @@ def settlement_contract() -> ContractInterface:
     return load_contract("OrrangeSettlement")
 
 
+def swap_contract() -> ContractInterface:
+    """Hash-time-locked swaps."""
+    return load_contract("OrrangeSwap")
+
+
+def factory_contract() -> ContractInterface:
+    """Deployment of all the others."""
+    return load_contract("OrrangeFactory")
+
+
 def token_contract() -> ContractInterface:
     """An ERC-20 token; `mint` exists on test tokens only."""
     return load_contract("TestToken")
@@ -61,7 +71,8 @@ def token_contract() -> ContractInterface:
 
 def explain_revert(payload: bytes) -> str:
     """What one of our contracts reverted with, as `Name(field=value, ...)`."""
-    return decode_revert(payload, (vault_contract(), settlement_contract(), token_contract()))
+    known = (vault_contract(), settlement_contract(), swap_contract(), factory_contract(), token_contract())
+    return decode_revert(payload, known)
 
 
 def skip_reason_name(reason: int) -> str:
