@@ -2,6 +2,7 @@
 // Compiles src/ from nothing and writes the artifacts that the Python package carries, or with `--check` compares them.
 // The bytes depend on the sources, the pinned compiler and foundry.toml alone, so that anybody can rebuild them.
 const { execFileSync } = require("child_process");
+const crypto = require("crypto");
 const fs = require("fs");
 const os = require("os");
 const path = require("path");
@@ -15,7 +16,15 @@ function render(out, contractName) {
   const built = JSON.parse(fs.readFileSync(path.join(out, `${contractName}.sol`, `${contractName}.json`), "utf8"));
   const bytecode = built.bytecode.object;
   if (!/^0x([0-9a-f]{2})+$/.test(bytecode)) throw new Error(`${contractName}: expected linked hex bytecode, was ${bytecode}`);
-  return JSON.stringify({ contractName, abi: built.abi, bytecode }, null, 2) + "\n";
+  return JSON.stringify({ contractName, abi: built.abi, bytecode, runtime: describeRuntime(built.deployedBytecode) }, null, 2) + "\n";
+}
+
+// What the code on a chain must be but for its immutables, which the constructor writes into the given ranges.
+function describeRuntime({ object, immutableReferences }) {
+  const code = Buffer.from(object.slice(2), "hex");
+  const ranges = Object.values(immutableReferences ?? {}).flat().map(({ start, length }) => [start, length]);
+  const sha256 = crypto.createHash("sha256").update(code).digest("hex");
+  return { bytes: code.length, sha256: `0x${sha256}`, immutables: ranges.sort((a, b) => a[0] - b[0]).flat() };
 }
 
 function main() {

@@ -31,6 +31,11 @@ def _type_string(parameter: Mapping[str, Any]) -> str:
     return "(" + ",".join(map(_type_string, parameter["components"])) + ")" + kind.removeprefix("tuple")
 
 
+def _is_word(kind: str) -> bool:
+    """Whether a value of this ABI type is one word of 32 bytes."""
+    return kind not in ("string", "bytes") and "(" not in kind and "[" not in kind
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """A function or custom error: its selector, and the names and types of what goes in and comes out."""
@@ -91,7 +96,11 @@ def _event_signature(entry: Mapping[str, Any]) -> EventSignature:
 
 
 class ContractInterface:
-    """One contract's functions, events and errors by name, and its creation code."""
+    """One contract's functions, events and errors by name, and its creation code.
+
+    `constructor_parameters` are the constructor's names and types, in order. `getters` names the functions that take
+    nothing and answer with one word: what a deployed contract says of itself.
+    """
 
     def __init__(self, name: str, abi: Sequence[Mapping[str, Any]], bytecode: bytes) -> None:
         self.name = name
@@ -100,8 +109,12 @@ class ContractInterface:
         self._events = {
             event.topic: event for event in (_event_signature(entry) for entry in abi if entry["type"] == "event")
         }
-        self._constructor = next(
-            (tuple(map(_type_string, entry["inputs"])) for entry in abi if entry["type"] == "constructor"), ()
+        constructor = next((entry["inputs"] for entry in abi if entry["type"] == "constructor"), ())
+        self.constructor_parameters = tuple((parameter["name"], _type_string(parameter)) for parameter in constructor)
+        self.getters = tuple(
+            name
+            for name, function in self._functions.items()
+            if not function.inputs and len(function.outputs) == 1 and _is_word(function.outputs[0])
         )
         self.errors = tuple(_signature(entry) for entry in abi if entry["type"] == "error")
 
@@ -112,7 +125,7 @@ class ContractInterface:
 
     def encode_deployment(self, *arguments: object) -> bytes:
         """The creation code with the constructor's arguments."""
-        return self.bytecode + bytes(abi_encode(self._constructor, arguments))
+        return self.bytecode + bytes(abi_encode([kind for _, kind in self.constructor_parameters], arguments))
 
     def decode_result(self, function: str, payload: bytes) -> tuple[Any, ...]:
         """What `function` returned, in order.

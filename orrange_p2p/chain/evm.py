@@ -24,6 +24,7 @@ from rlp.exceptions import RLPException
 
 from orrange_p2p.chain.account import created_address
 from orrange_p2p.chain.backend import BlockRef, CallReverted, Log, Receipt, TransactionRefused
+from orrange_p2p.chain.network_plan import DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import ZERO_ADDRESS, Address, Digest
 from orrange_p2p.errors import ChainUnavailable
@@ -57,7 +58,10 @@ def _ref(header: BlockHeaderAPI) -> BlockRef:
 
 
 class EvmChain:
-    """One chain from its genesis on; deterministic from its arguments and the transactions given."""
+    """One chain from its genesis on; deterministic from its arguments and the transactions given.
+
+    The deterministic deployment proxy stands on it from the start, as it does on nearly every chain.
+    """
 
     def __init__(
         self, *, chain_id: int, genesis_time_s: int, balances_wei: Mapping[Address, int], block_gas_limit: int
@@ -75,6 +79,7 @@ class EvmChain:
             EvmAddress(address): AccountDetails(balance=balance_wei, nonce=0, code=b"", storage={})
             for address, balance_wei in sorted(balances_wei.items())
         }
+        state[EvmAddress(DEPLOYMENT_PROXY)] = AccountDetails(balance=0, nonce=1, code=DEPLOYMENT_PROXY_CODE, storage={})
         self.block_gas_limit = block_gas_limit
         self._chain = chain_class.from_genesis(AtomicDB(), genesis, state)
         self._head: BlockHeaderAPI = self._chain.get_canonical_head()
