@@ -1,20 +1,22 @@
-"""Settings: what a network is, and what one node of it needs.
+"""Settings: what one node needs, on top of what its network is.
 
-Order of authority: command line, environment (`ORRANGE_*`), TOML file, defaults. Only this module reads settings.
+Order of authority: command line, environment (`ORRANGE_*`), TOML file, defaults. Only this module and `network` read
+settings.
 """
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from orrange_p2p.core.digests import Digests
-from orrange_p2p.core.presets import PRESETS, MarketRules, Preset
-from orrange_p2p.core.types import U64_MAX, U96_MAX, Address, Domain, Market
 from orrange_p2p.errors import ConfigError
+from orrange_p2p.network import HexAddress as HexAddress
+from orrange_p2p.network import MarketConfig as MarketConfig
+from orrange_p2p.network import NetworkConfig as NetworkConfig
+from orrange_p2p.network import explain_fault, load_network_file
+from orrange_p2p.network import parse_address as parse_address
 
 DEFAULT_PORT = 4001
 DEFAULT_HOST = "127.0.0.1"
@@ -22,124 +24,7 @@ SOCKET_NAME = "node.sock"
 STORE_NAME = "store"
 NETWORK_MARK = b"network"
 
-
-def parse_address(text: str) -> Address:
-    """An EVM address written as 0x and 40 hex digits.
-
-    Raises:
-        ValueError: it is no such thing.
-    """
-    if not text.startswith("0x") or len(text) != 42:
-        raise ValueError(f"expected 0x and 40 hex digits, was {text!r}")
-    try:
-        return Address(bytes.fromhex(text[2:]))
-    except ValueError as error:
-        raise ValueError(f"expected 0x and 40 hex digits, was {text!r}") from error
-
-
-def _known_preset(name: str) -> str:
-    if name not in PRESETS:
-        raise ValueError(f"expected a preset of {', '.join(PRESETS)}, was {name!r}")
-    return name
-
-
-def _checked_address(text: str) -> str:
-    return "0x" + parse_address(text).hex()
-
-
-HexAddress = Annotated[str, AfterValidator(_checked_address)]
 PathText = Annotated[Path, PlainSerializer(str)]
-
-
-class MarketConfig(BaseModel):
-    """A market with what people call it and how its tokens are shown."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(description="what people call it, like BTC-USD")
-    base: HexAddress
-    quote: HexAddress
-    lot_size: int = Field(ge=1, le=U96_MAX, description="base units a lot")
-    tick_size: int = Field(ge=1, le=U96_MAX, description="quote units a lot and tick")
-    min_fill_lots: int = Field(default=1, ge=1, le=U64_MAX)
-    base_decimals: int = Field(default=18, ge=0, le=36)
-    quote_decimals: int = Field(default=18, ge=0, le=36)
-
-    def market(self) -> Market:
-        """The market as the protocol knows it."""
-        return Market(
-            base=parse_address(self.base),
-            quote=parse_address(self.quote),
-            lot_size=self.lot_size,
-            tick_size=self.tick_size,
-            min_fill_lots=self.min_fill_lots,
-        )
-
-
-class NetworkConfig(BaseModel):
-    """What all nodes of a network share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    preset: Annotated[str, AfterValidator(_known_preset)]
-    genesis_ms: int = Field(ge=0, le=U64_MAX, description="when epoch 0 starts, unix milliseconds")
-    chain_id: int = Field(ge=1, le=U64_MAX)
-    vault: HexAddress
-    settlement: HexAddress
-    deployed_at_block: int = Field(ge=0)
-    markets: tuple[MarketConfig, ...] = Field(min_length=1)
-
-    def constants(self) -> Preset:
-        """The preset's constants."""
-        return PRESETS[self.preset]
-
-    def domain(self) -> Domain:
-        """The EIP-712 domain."""
-        return Domain(chain_id=self.chain_id, settlement=parse_address(self.settlement))
-
-    def rules(self) -> tuple[MarketRules, ...]:
-        """The rules of every market, in order."""
-        digests = Digests(self.domain())
-        return tuple(
-            MarketRules(
-                market=config.market(),
-                market_id=digests.market(config.market()),
-                preset=self.constants(),
-                genesis_ms=self.genesis_ms,
-            )
-            for config in self.markets
-        )
-
-    def find_market(self, name: str | None) -> tuple[MarketConfig, MarketRules]:
-        """A market by name, or the only one.
-
-        Raises:
-            ConfigError: no such market, or several and no name.
-        """
-        known = ", ".join(config.name for config in self.markets)
-        if name is None and len(self.markets) > 1:
-            raise ConfigError(f"expected --market with one of {known}")
-        for config, rules in zip(self.markets, self.rules(), strict=True):
-            if name is None or config.name == name:
-                return config, rules
-        raise ConfigError(f"expected a market of {known}, was {name}")
-
-    def to_json(self) -> bytes:
-        """As kept in a node's store."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, encoded: bytes) -> "NetworkConfig":
-        """From a node's store.
-
-        Raises:
-            ConfigError: not what `to_json` writes.
-        """
-        try:
-            return cls.model_validate_json(encoded)
-        except ValidationError as error:
-            raise ConfigError(f"expected a network description, was damaged: {_first_fault(error)}") from error
 
 
 class NodeConfig(BaseSettings):
@@ -197,12 +82,16 @@ class _Overridden(NodeConfig):
 def load_node_config(path: Path, overrides: dict[str, Any] | None = None) -> NodeConfig:
     """Read a node's TOML file; a relative `data_dir` is taken from the file's own directory.
 
+    `network` is a table, or names a network file (see `load_network_file`), which may then also say `rpc_url` and
+    `bootstrap` in place of the node's.
+
     Args:
         path: the file.
         overrides: settings from the command line, which win over everything.
 
     Raises:
-        ConfigError: no such file, no TOML, or a setting that is missing or wrong, by name.
+        ConfigError: no such file, no TOML, a setting that is missing or wrong, by name, or a network on which no node
+            can run yet.
     """
     try:
         with path.open("rb") as file:
@@ -211,21 +100,23 @@ def load_node_config(path: Path, overrides: dict[str, Any] | None = None) -> Nod
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"expected TOML in {path}, was broken: {error}") from error
+    if isinstance(settings.get("network"), str):
+        settings = _with_named_network(settings, path.resolve().parent)
     try:
         config = NodeConfig(**settings)
         if overrides:
             config = _Overridden(**{**config.model_dump(), **overrides})
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_fault(error)}") from error
+        raise ConfigError(f"{path}: {explain_fault(error)}") from error
     if not config.data_dir.is_absolute():
         config = config.model_copy(update={"data_dir": path.resolve().parent / config.data_dir})
     return config
 
 
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "value_error":
-        return f"{where or 'settings'}: {fault['ctx']['error']}"  # ours, and says already what was given
-    given = "nothing" if fault["type"] == "missing" else repr(fault["input"])
-    return f"{where or 'settings'}: {fault['msg']}, was {given}"
+def _with_named_network(settings: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The node's settings with its network's in place of the name, and below them what that says for every node."""
+    file = load_network_file(settings["network"], directory=directory)
+    shared: dict[str, Any] = {"bootstrap": file.bootstrap}
+    if file.rpc_urls:
+        shared["rpc_url"] = file.rpc_urls[0]
+    return {**shared, **settings, "network": file.network()}

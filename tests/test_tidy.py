@@ -17,7 +17,7 @@ CODE = sorted(path for room in ("orrange_p2p", "protocol", "simulations") for pa
 CORE = sorted((ROOT / "orrange_p2p" / "core").rglob("*.py"))
 BORDER = ROOT / "orrange_p2p" / "net"
 TEXT_SUFFIXES = (".py", ".md", ".sol", ".js", ".toml", ".json", ".cddl", ".csv", ".lock", "")
-TEXT_ROOMS = ("orrange_p2p", "protocol", "simulations", "tests", "contracts", ".ci")
+TEXT_ROOMS = ("orrange_p2p", "protocol", "simulations", "tests", "contracts", "bootstrap", ".ci")
 MADE_ROOMS = ("node_modules", "out", "cache", "__pycache__")
 
 Finding = tuple[int, str]

@@ -13,10 +13,13 @@ contract OrrangeFactory is IOrrangeFactory {
     /// @dev RLP writes a nonce up to here in one byte.
     uint256 private constant MAX_CONTRACTS = 127;
 
+    uint256 private immutable CREATED_AT_BLOCK;
+
     Blueprint[] private _blueprints;
     uint256 private _deployed;
 
     constructor(Blueprint[] memory blueprints_) {
+        CREATED_AT_BLOCK = block.number;
         uint256 count = blueprints_.length;
         if (count == 0 || count > MAX_CONTRACTS) revert ContractCount(count, MAX_CONTRACTS);
         for (uint256 i = 0; i < count; ++i) {
@@ -50,6 +53,11 @@ contract OrrangeFactory is IOrrangeFactory {
     /// @inheritdoc IOrrangeFactory
     function deployed() external view returns (uint256) {
         return _deployed;
+    }
+
+    /// @inheritdoc IOrrangeFactory
+    function createdAtBlock() external view returns (uint256) {
+        return CREATED_AT_BLOCK;
     }
 
     /// @inheritdoc IOrrangeFactory

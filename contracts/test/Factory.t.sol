@@ -154,6 +154,13 @@ contract FactoryTest is Test {
         assertEq(abi.encode(factory.blueprints()), abi.encode(_list()));
     }
 
+    function test_itRemembersItsBlock() public {
+        vm.roll(123_456);
+        OrrangeFactory factory = new OrrangeFactory(_list());
+        vm.roll(123_999);
+        assertEq(factory.createdAtBlock(), 123_456);
+    }
+
     function test_addressesOfAFullListAreThoseOfItsNonces() public {
         OrrangeFactory factory = new OrrangeFactory(new Blueprint[](127));
         for (uint256 i = 0; i < 127; ++i) {

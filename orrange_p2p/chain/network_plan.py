@@ -98,9 +98,14 @@ def plan_network(settings: Mapping[str, int | Address]) -> NetworkPlan:
             the network are found by themselves.
 
     Raises:
-        ConfigError: a constructor wants what `settings` does not say.
+        ConfigError: a constructor wants what `settings` does not say, or none wants what it does say.
     """
-    return NetworkPlan(blueprints=tuple(_blueprint(load_contract(name), settings) for name in NETWORK_CONTRACTS))
+    contracts = [load_contract(name) for name in NETWORK_CONTRACTS]
+    wanted = {name.rstrip("_") for contract in contracts for name, _ in contract.constructor_parameters}
+    for name in settings:
+        if name not in wanted:
+            raise ConfigError(f"expected parameters of {', '.join(sorted(wanted))}, was also {name}")
+    return NetworkPlan(blueprints=tuple(_blueprint(contract, settings) for contract in contracts))
 
 
 def _blueprint(contract: ContractInterface, settings: Mapping[str, int | Address]) -> Blueprint:

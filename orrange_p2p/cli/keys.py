@@ -55,7 +55,7 @@ def new_key(
 ) -> None:
     """Make a new owner key and write it, encrypted, to a new file that only you can read."""
     check_new_path(out)
-    passphrase = _passphrase(passphrase_file, is_new=True)
+    passphrase = ask_passphrase(passphrase_file, is_new=True)
     key = SessionKey.generate()
     write_keystore(out, key, passphrase)
     address = checksum_address(key.address)
@@ -87,7 +87,7 @@ def show_key(
     if stated is not None and passphrase_file is None:
         address, is_verified = stated, False
     else:
-        address, is_verified = read_keystore(file, _passphrase(passphrase_file, is_new=False)).address, True
+        address, is_verified = read_keystore(file, ask_passphrase(passphrase_file, is_new=False)).address, True
     if as_json:
         print_json({"address": checksum_address(address), "file": str(file), "verified": is_verified})
         return
@@ -95,7 +95,12 @@ def show_key(
     print_pairs({"address": checksum_address(address), "file": str(file), "verified": opened})
 
 
-def _passphrase(file: Path | None, *, is_new: bool) -> str:
+def ask_passphrase(file: Path | None, *, is_new: bool) -> str:
+    """A key file's passphrase: from a file, from the file that the environment names, or typed in unseen.
+
+    Raises:
+        ConfigError: the file cannot be read, or there is neither a file nor a terminal.
+    """
     named = os.environ.get(PASSPHRASE_FILE_VARIABLE)
     if file is None and named:
         file = Path(named)

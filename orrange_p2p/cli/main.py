@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orrange_p2p.cli import book, demo, devnet, keys, node, order, reputation, store
+from orrange_p2p.cli import book, chain, demo, devnet, keys, node, order, reputation, store
 from orrange_p2p.cli.failure import Ending
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command("trades", epilog=book.TRADES_EPILOG)(book.trades_command)
 app.command("reputation", epilog=reputation.EPILOG)(reputation.reputation_command)
 app.add_typer(keys.app)
 app.add_typer(store.app)
+app.add_typer(chain.app)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Writes a node's configuration file, which `config.load_node_config` reads."""
+"""Writes the configuration files of nodes and networks, which `config` and `network` read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +15,16 @@ def node_toml(config: NodeConfig, *, comment: str = "") -> str:
         config: what to write.
         comment: one line that stands at the top.
     """
-    settings = config.model_dump(mode="json")
+    return settings_toml(config.model_dump(mode="json"), comment=comment)
+
+
+def settings_toml(settings: Mapping[str, Any], *, comment: str = "") -> str:
+    """Settings as TOML: text, numbers, truth values, lists, and tables of such.
+
+    Args:
+        settings: what to write, by name.
+        comment: one line that stands at the top.
+    """
     head = [f"# {comment}"] if comment else []
     return "\n".join([*head, *_table(settings, "")]) + "\n"
 

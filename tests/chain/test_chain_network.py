@@ -69,6 +69,11 @@ def test_a_setting_that_a_constructor_lacks_is_named() -> None:
         plan_network(incomplete)
 
 
+def test_a_setting_that_no_constructor_takes_is_named() -> None:
+    with pytest.raises(ConfigError, match="expected parameters of deallocationDelay, .* was also feePmp"):
+        plan_network({**SETTINGS, "feePmp": 1})
+
+
 def test_every_setting_moves_every_address() -> None:
     plan = plan_network(SETTINGS)
     assert plan_network(dict(SETTINGS)).addresses() == plan.addresses()

@@ -40,4 +40,7 @@ interface IOrrangeFactory {
 
     /// @notice How many contracts of the list stand.
     function deployed() external view returns (uint256);
+
+    /// @notice The block that this contract was created in, as the chain numbers it: no event of the network is older.
+    function createdAtBlock() external view returns (uint256);
 }
