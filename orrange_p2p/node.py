@@ -43,6 +43,8 @@ from orrange_p2p.core.events import (
     SendTicketMessage,
     Settle,
     SettleGroup,
+    StartReceived,
+    StartsLoaded,
     SyncRoundEnded,
     SyncWith,
     Ticked,
@@ -55,17 +57,18 @@ from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head, TicketMessage
 from orrange_p2p.core.peer_messages import Evidences, Presences
 from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.starts import Start
 from orrange_p2p.core.types import Address, Epoch, MarketId, OrderId, OrderKind, PeerId, Side, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry
 from orrange_p2p.errors import InternalError, NetworkError, OrderError, StoreError
 from orrange_p2p.net.addresses import multiaddr_bytes, parse_address
-from orrange_p2p.net.durable_feeds import DurableFeeds, entries_of_own
+from orrange_p2p.net.durable_feeds import DurableFeeds, next_own_seq
 from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.network import Network
 from orrange_p2p.net.peer_words import HeardWords, PeerWords
 from orrange_p2p.net.sync import SyncService
 from orrange_p2p.net.ticket_streams import TicketStreams
-from orrange_p2p.store.actions import batch_of, load_entries, load_evidence, load_tickets
+from orrange_p2p.store.actions import batch_of, load_cuts, load_entries, load_evidence, load_tickets
 from orrange_p2p.store.interface import Store, TradeRecord
 
 MAX_EVENTS = 4096
@@ -123,6 +126,7 @@ class Node:
             digests,
             tuple(self._gossip),
             on_entries=self._on_entries,
+            on_start=self._on_start,
             on_round=self._on_round,
             on_evidence=self._on_proofs,
             rules=self._rules,
@@ -172,11 +176,13 @@ class Node:
         for block in self._parts.store.blocks():
             self.kernel.step(BlockAdded(now_ms=now_ms, block=block, is_stored=True))
         for market in self.kernel.markets:
+            cuts = load_cuts(self._parts.store, self.kernel.digests, market)
+            self.kernel.step(StartsLoaded(now_ms=now_ms, market=market, cuts=cuts))
             entries = load_entries(self._parts.store, self.kernel.digests, market)
             self.kernel.step(EntriesLoaded(now_ms=now_ms, market=market, entries=entries))
             tickets = load_tickets(self._parts.store, market)
             self.kernel.step(TicketsLoaded(now_ms=now_ms, market=market, tickets=tickets))
-            self._durable.note(market, len(entries_of_own(self.kernel, market)))
+            self._durable.note(market, next_own_seq(self.kernel, market))
         pieces = load_evidence(self._parts.store, self.kernel.digests, self._rules)
         self.kernel.step(EvidenceHeard(now_ms=now_ms, pieces=pieces, is_stored=True))
 
@@ -198,6 +204,9 @@ class Node:
     async def _on_entries(self, market: MarketId, entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
         now_ms = self._parts.clock_ms()
         await self._post(EntriesReceived(now_ms=now_ms, market=market, entries=entries, source=source))
+
+    async def _on_start(self, market: MarketId, start: Start, source: PeerId) -> None:
+        await self._post(StartReceived(now_ms=self._parts.clock_ms(), market=market, start=start, source=source))
 
     async def _on_round(self, peer: PeerId, market: MarketId, heads: tuple[Head, ...] | None) -> None:
         await self._post(SyncRoundEnded(now_ms=self._parts.clock_ms(), peer=peer, market=market, heads=heads))

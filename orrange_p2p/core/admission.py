@@ -1,9 +1,9 @@
-"""First admission: an order that its owner could not pay for when it came is void for good.
+"""First admission: an order that its owner could not pay for when it was placed is void.
 
-An owner's items are read in one order, (claimed epoch, session, seq, index), whatever feeds they stand in, and each
+An owner's items are read in one order, (placed epoch, session, seq, index), whatever feeds they stand in, and each
 order is judged by what came before it and by the chain as it was then. So a decision never changes but by an entry that
-belongs earlier; `Admissions` reads on from where it stood, and an owner anew only when such an entry came.
-Spec: protocol/spec/03-orders.md [FUND-5, ORD-7].
+belongs earlier or a new base; `Admissions` reads on from where it stood, and an owner anew only when one of them came.
+Spec: protocol/spec/03-orders.md [FUND-5, FUND-8, ORD-7].
 """
 
 from collections.abc import Container
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from orrange_p2p.core.feed import Act, HoldRecord, OrderRecord
 from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.holds import live_from_s
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.needs import NOTHING, Amounts, compute_need
 from orrange_p2p.core.order_forms import SHORT_LIVED
@@ -33,13 +34,13 @@ class _Open(NamedTuple):
 
 
 class _Tally:
-    """What an owner's items so far come to at one claimed epoch and its fund block."""
+    """What an owner's items so far come to at one placed epoch and its fund block."""
 
     def __init__(self, rules: MarketRules, ledger: Ledger, owner: Address) -> None:
         self._rules = rules
         self._ledger = ledger
         self._owner = owner
-        self._claimed = Epoch(0)
+        self._placed = Epoch(0)
         self._block: BlockRef | None = None
         self._open: dict[OrderId, _Open] = {}
         self._tickets: dict[OrderId, dict[TicketDigest, Amounts]] = {}
@@ -60,10 +61,10 @@ class _Tally:
         other._deadlines = dict(self._deadlines)
         return other
 
-    def move_to(self, claimed: Epoch, block: BlockRef | None) -> None:
-        """Go on to a later claimed epoch: what is over leaves, and allocations are as of its fund block."""
+    def move_to(self, placed: Epoch, block: BlockRef | None) -> None:
+        """Go on to a later placed epoch: what is over leaves, and allocations are as of its fund block."""
         rules, at_block = self._rules, block.number if block is not None else _BEFORE_ALL
-        self._claimed, self._block = claimed, block
+        self._placed, self._block = placed, block
         market, market_id = rules.market, rules.market_id
         self.left = Amounts(
             self._ledger.allocation(self._owner, market_id, market.base, at_block=at_block),
@@ -82,7 +83,7 @@ class _Tally:
         order, rules = record.order, self._rules
         ends = [_NEVER]
         if order.expiry_s:
-            ends.append(-((rules.genesis_ms - order.expiry_s * 1000) // rules.preset.epoch_ms))
+            ends.append(rules.first_epoch_from(order.expiry_s))
         if order.tif in SHORT_LIVED:
             ends.append(record.claimed + rules.preset.k)
         needed = compute_need(rules.market, order, order.price_ticks, order.quantity_lots)
@@ -90,7 +91,7 @@ class _Tally:
 
     def _keep(self, known: "_Open") -> None:
         """Leave an open order among the open ones, unless it is over by now; it needs what is not settled."""
-        if self._claimed >= known.ends_at:
+        if self._placed >= known.ends_at:
             return
         order, needed = known.record.order, known.needed
         at_block = self._block.number if self._block is not None else _BEFORE_ALL
@@ -116,7 +117,9 @@ class _Tally:
         self._tickets, self._deadlines = kept, deadlines
 
     def _is_under_way(self, digest: TicketDigest) -> bool:
-        if self._block is None or self._block.time_s > self._deadlines[digest]:
+        if self._block is None:
+            return False
+        if live_from_s(self._rules, self._block.time_s, self._placed) > self._deadlines[digest]:
             return False
         settled_in = self._ledger.settled_in(digest)
         return settled_in is None or settled_in > self._block.number
@@ -133,6 +136,8 @@ class _Tally:
             self._add_ticket(act.order, act.hold)
         elif act.is_cancel:
             self.cancel(act.order.order_id)
+        elif act.order.is_ended:
+            return
         elif self._may_admit(act.order):
             self.enter(act.order)
         else:
@@ -171,6 +176,7 @@ class _OwnerQueue:
         self._owner = owner
         self._version = -1
         self._epoch = Epoch(0)
+        self._base = Epoch(0)
         self._start()
 
     def _start(self) -> None:
@@ -204,24 +210,29 @@ class _OwnerQueue:
 
     def _collect(self) -> bool:
         """Fetch items that came since; False if one of them belongs before what was read."""
+        base = self._feeds.base_epoch(self._owner)
+        if base != self._base:
+            self._base = base
+            return False
         fresh: list[Act] = []
         for session in self._feeds.sessions_of_owner(self._owner):
             feed = self._feeds.feed(session)
-            acts = feed.acts if feed is not None and feed.owner == self._owner else []
+            acts = feed.acts if feed is not None and feed.owner == self._owner and not feed.is_dead else []
             known, count = self._read.get(session, (acts, 0))
             if known is not acts and count:
                 return False
             fresh.extend(acts[count:])
             self._read[session] = acts, len(acts)
         if fresh:
-            self._waiting = sorted(self._waiting + fresh, key=_place)
-        return not fresh or self._last is None or _place(self._last) < _place(self._waiting[0])
+            self._waiting = sorted(self._waiting + fresh, key=self._place)
+        return not fresh or self._last is None or self._place(self._last) < self._place(self._waiting[0])
 
     def _decide(self) -> None:
         self._is_behind = False
         for count, act in enumerate(self._waiting):
-            is_due = act.claimed <= self._epoch
-            self._is_behind = is_due and not self._move_to(act.claimed)
+            placed = max(act.claimed, self._base)
+            is_due = placed <= self._epoch
+            self._is_behind = is_due and not self._move_to(placed)
             if not is_due or self._is_behind:
                 self._waiting = self._waiting[count:]
                 return
@@ -229,15 +240,19 @@ class _OwnerQueue:
             self._last = act
         self._waiting = []
 
-    def _move_to(self, claimed: Epoch) -> bool:
-        if self._last is not None and self._last.claimed == claimed:
+    def _move_to(self, placed: Epoch) -> bool:
+        if self._last is not None and max(self._last.claimed, self._base) == placed:
             return True
         rules = self._feeds.rules
-        limit_s = rules.epoch_start_s(claimed) - rules.preset.fund_lag_s
+        limit_s = rules.epoch_start_s(placed) - rules.preset.fund_lag_s
         if not self._ledger.has_passed(limit_s):
             return False
-        self.tally.move_to(claimed, self._ledger.fund_block(limit_s))
+        self.tally.move_to(placed, self._ledger.fund_block(limit_s))
         return True
+
+    def _place(self, act: Act) -> tuple[int, bytes, int, int]:
+        """Spec: [FUND-8]."""
+        return max(act.claimed, self._base), act.order.order.session, act.seq, act.index
 
     def compute_room(self, claimed: Epoch, block: BlockRef | None) -> _Tally:
         """What an order would meet that claims an epoch next, with `block` for its fund block."""
@@ -303,7 +318,3 @@ class Admissions:
         """Orders on which a decision was changed since the last call, by entries that belong earlier."""
         changed, self._changed = self._changed, {}
         return tuple(changed)
-
-
-def _place(act: Act) -> tuple[int, bytes, int, int]:
-    return act.claimed, act.order.order.session, act.seq, act.index

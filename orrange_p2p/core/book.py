@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orrange_p2p.core import cbor
 from orrange_p2p.core.admission import Admissions
 from orrange_p2p.core.feed import OrderRecord
-from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.feeds import Feeds, Rebased
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.owner_view import BookOrder, OwnerReader, OwnerView, Parts
@@ -41,7 +41,7 @@ class Book:
     def encode(self) -> bytes:
         """Book bytes. Spec: [BOOK-3]."""
         rows = [
-            [order.order_id, order.claimed, [list(lots) for lots in order.free], order.is_matchable]
+            [order.order_id, order.placed, [list(lots) for lots in order.free], order.is_matchable]
             for order in self.orders
         ]
         return cbor.encode(
@@ -76,7 +76,8 @@ def compute_book(
     """The whole book as of an epoch and a block, from scratch.
 
     Args:
-        feeds: The feeds of the market.
+        feeds: The feeds of the market, cut at the bases of the newest epoch that was worked on; of one before it this
+            is the book with those bases. Spec: [FEED-15].
         ledger: The chain.
         epoch: The epoch.
         block: Its fund block.
@@ -98,11 +99,15 @@ def compute_book(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookChange:
-    """What one step of the keeper changed: orders that left, that came or differ, that can never come back."""
+    """What one step of the keeper changed: orders that left, that came or differ, that can never come back.
+
+    And the feeds that were cut at a new base. Spec: [FEED-15].
+    """
 
     removed: tuple[OrderId, ...]
     changed: tuple[BookOrder, ...]
     finished: tuple[OrderId, ...]
+    rebased: tuple[Rebased, ...] = ()
 
 
 class BookKeeper:
@@ -126,7 +131,10 @@ class BookKeeper:
             self._active[owner] = {record.order_id: record for record in self._feeds.orders_of(owner)}
 
     def advance(self, epoch: Epoch, block: BlockRef) -> BookChange:
-        """Move to an epoch and block, neither earlier than the last ones."""
+        """Move to an epoch and block, neither earlier than the last ones; feeds are cut at their bases of the epoch."""
+        rebased = tuple(self._feeds.advance_bases(epoch))
+        for one in rebased:
+            self.touch(one.owners)
         for owner in self._ledger.touched_owners(self.block.number if self.block else -1, block.number):
             self._dirty[owner] = None
         for owner, view in self._views.items():
@@ -140,7 +148,7 @@ class BookKeeper:
         for owner in sorted(self._dirty):
             finished.extend(self._refresh(owner, epoch, block, removed, changed))
         self._dirty.clear()
-        return BookChange(removed=tuple(removed), changed=tuple(changed), finished=tuple(finished))
+        return BookChange(removed=tuple(removed), changed=tuple(changed), finished=tuple(finished), rebased=rebased)
 
     def _note_admissions(self, epoch: Epoch) -> None:
         """Look again at whoever met an order on which a decision was changed, by entries that belong earlier."""

@@ -1,18 +1,32 @@
-"""What a feed alone implies, kept up as it is read, so that a Checkpoint in it can be judged.
+"""What a feed alone implies, kept up as it is read, so that a Checkpoint in it can be judged or written.
 
 Spec: protocol/spec/02-feeds.md [FEED-13], [FEED-14].
 """
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from orrange_p2p.core.codec import MAX_LISTED
 from orrange_p2p.core.feed import HoldRecord, OrderRecord
+from orrange_p2p.core.hashing import keccak256
+from orrange_p2p.core.holds import own_side
 from orrange_p2p.core.messages import Checkpoint
 from orrange_p2p.core.order_forms import SHORT_LIVED
 from orrange_p2p.core.presets import MarketRules
-from orrange_p2p.core.types import Epoch, OrderId, TicketDigest
+from orrange_p2p.core.types import U64_MAX, Digest, Epoch, OrderId, TicketDigest
 from orrange_p2p.core.verify import VerifiedEntry
 
 
+class _Signed(NamedTuple):
+    """A ticket that an own item put forward: until when it counts, the item, and the own order."""
+
+    deadline_s: int
+    encoded: bytes
+    order_id: OrderId
+
+
 class Implied:
-    """Orders and tickets of one feed that are not over yet.
+    """Orders and tickets of one feed that are not over yet, as of its last Checkpoint and the items since.
 
     Claimed epochs never fall, so what is over at one Checkpoint is dropped there for good: each costs no more than
     what it should list and what ended since the one before.
@@ -20,43 +34,72 @@ class Implied:
 
     def __init__(self, rules: MarketRules) -> None:
         self._rules = rules
-        self._orders: dict[OrderId, OrderRecord] = {}
-        self._offers: dict[TicketDigest, int] = {}
-        self._tickets: dict[TicketDigest, int] = {}
+        self._bodies: dict[OrderId, bytes] = {}  # orders that items to come may name
+        self._live: dict[OrderId, OrderRecord] = {}
+        self._offers: dict[TicketDigest, _Signed] = {}
+        self._tickets: dict[TicketDigest, _Signed] = {}
+        self.delegation = b""
+        self.is_idle = True  # whether nothing was noted since the last Checkpoint
 
-    def note_order(self, order: OrderRecord) -> None:
+    def note_order(self, order: OrderRecord, encoded: bytes) -> None:
         """An order stands. Spec: [ORD-1..4]."""
-        self._orders[order.order_id] = order
+        self.is_idle = False
+        self._bodies[order.order_id] = encoded
+        if not order.is_cancelled and order.order.tif not in SHORT_LIVED:
+            self._live[order.order_id] = order
 
     def note_cancel(self, order_id: OrderId) -> None:
         """A Cancel names a standing order. Spec: [ORD-5]."""
-        self._orders.pop(order_id, None)
+        self.is_idle = False
+        self._live.pop(order_id, None)
 
-    def note_hold(self, hold: HoldRecord) -> None:
-        """An Offer or a TicketItem counts. Spec: [HOLD-1], [HOLD-2]."""
+    def note_hold(self, hold: HoldRecord, encoded: bytes) -> None:
+        """An Offer or a TicketItem counts; of an order that the last Checkpoint left out it does not here."""
+        self.is_idle = False
+        order_id = own_side(hold.ticket, is_offer=hold.is_offer)
         held = self._offers if hold.is_offer else self._tickets
-        held[hold.digest] = hold.ticket.deadline_s
+        if order_id in self._bodies:
+            held.setdefault(hold.digest, _Signed(hold.ticket.deadline_s, encoded, order_id))
 
-    def checkpoint(self, claimed: Epoch, next_nonce: int) -> Checkpoint:
-        """The only true Checkpoint after what was noted, in an entry of that claimed epoch. Spec: [FEED-13]."""
-        now_s = self._rules.epoch_start_s(claimed)
-        self._orders = {
-            order_id: order for order_id, order in self._orders.items() if not self._has_ended(order, claimed, now_s)
+    def checkpoint(self, claimed: Epoch, next_nonce: int) -> Checkpoint | None:
+        """The only true Checkpoint after what was noted, in an entry of that claimed epoch. Spec: [FEED-13].
+
+        None if there is none: more than 256 hashes, or no nonce is left.
+        """
+        start_s = self._rules.epoch_start_s(claimed)
+        since_s = start_s - self._rules.preset.fund_lag_s
+        self._live = {
+            order_id: record
+            for order_id, record in self._live.items()
+            if record.order.expiry_s == 0 or start_s < record.order.expiry_s
         }
-        self._offers = {digest: until_s for digest, until_s in self._offers.items() if until_s >= now_s}
-        self._tickets = {digest: until_s for digest, until_s in self._tickets.items() if until_s >= now_s}
+        self._offers = {digest: one for digest, one in self._offers.items() if one.deadline_s >= since_s}
+        self._tickets = {digest: one for digest, one in self._tickets.items() if one.deadline_s >= since_s}
+        ended = self._ended()
+        if next_nonce > U64_MAX or len(self._live) + len(ended) + len(self._offers) + len(self._tickets) > MAX_LISTED:
+            return None
         return Checkpoint(
             next_nonce=next_nonce,
-            live_orders=tuple(sorted(self._orders)),
-            own_offers=tuple(sorted(self._offers)),
-            own_tickets=tuple(sorted(self._tickets)),
+            delegation=keccak256(self.delegation),
+            live_orders=_hashes(self._bodies[order_id] for order_id in self._live),
+            ended_orders=_hashes(self._bodies[order_id] for order_id in ended),
+            offers=_hashes(one.encoded for one in self._offers.values()),
+            tickets=_hashes(one.encoded for one in self._tickets.values()),
         )
 
-    def _has_ended(self, record: OrderRecord, claimed: Epoch, now_s: int) -> bool:
-        """Spec: [ORD-6]."""
-        order = record.order
-        is_expired = order.expiry_s != 0 and now_s >= order.expiry_s
-        return is_expired or (order.tif in SHORT_LIVED and claimed >= record.claimed + self._rules.preset.k)
+    def settle(self) -> None:
+        """A true Checkpoint stands: items to come may name only what it lists."""
+        ended = self._ended()
+        self._bodies = {order_id: self._bodies[order_id] for order_id in (*self._live, *ended)}
+        self.is_idle = True
+
+    def _ended(self) -> dict[OrderId, None]:
+        signed = (*self._offers.values(), *self._tickets.values())
+        return {one.order_id: None for one in signed if one.order_id not in self._live}
+
+
+def _hashes(bodies: Iterable[bytes]) -> tuple[Digest, ...]:
+    return tuple(sorted(keccak256(body) for body in bodies))
 
 
 def checkpoints_in(entry: VerifiedEntry) -> list[int]:

@@ -37,7 +37,6 @@ from orrange_p2p.core.types import (
     Signature,
     SignedOrder,
     Ticket,
-    TicketDigest,
     TicketKind,
     TimeInForce,
 )
@@ -48,7 +47,7 @@ MAX_ORDER_ITEM_BYTES = 1024
 MAX_ITEMS = 64
 _MAX_LIST = 8
 _MAX_SIDE, _MAX_KIND, _MAX_TIF, _MAX_TICKET_KIND = max(Side), max(OrderKind), max(TimeInForce), max(TicketKind)
-_MAX_LISTED = MAX_ENTRY_BYTES // 34  # digests that an entry has room for
+MAX_LISTED = 256  # hashes in a Checkpoint, all lists together
 _TAG_DELEGATION, _TAG_ORDER, _TAG_CANCEL, _TAG_OFFER, _TAG_TICKET, _TAG_DECLINE, _TAG_CHECKPOINT = 1, 2, 3, 4, 5, 6, 7
 
 
@@ -163,8 +162,8 @@ def encode_item(item: Item) -> bytes:
     if isinstance(item, DeclineItem):
         return cbor.encode([_TAG_DECLINE, item.maker_order, item.taker_order, item.epoch, int(item.reason)])
     if isinstance(item, Checkpoint):
-        lists = [list(item.live_orders), list(item.own_offers), list(item.own_tickets)]
-        return cbor.encode([_TAG_CHECKPOINT, item.next_nonce, *lists])
+        lists = [list(part) for part in (item.live_orders, item.ended_orders, item.offers, item.tickets)]
+        return cbor.encode([_TAG_CHECKPOINT, item.next_nonce, item.delegation, *lists])
     return cbor.encode(
         [
             _TAG_DELEGATION,
@@ -245,17 +244,19 @@ def _decline_from(fields: Fields) -> Item:
 
 
 def _checkpoint_from(fields: Fields) -> Item:
-    def digests(name: str) -> tuple[bytes, ...]:
-        found = fields.flat(name, lambda one: one.fixed("digest", 32), most=_MAX_LISTED)
+    def hashes(name: str) -> tuple[Digest, ...]:
+        found = fields.flat(name, lambda one: Digest(one.fixed("hash", 32)), most=MAX_LISTED)
         if any(low >= high for low, high in pairwise(found)):
             raise RemoteProtocolError("CBOR-5", f"checkpoint.{name}: expected ascending order without duplicates")
         return found
 
     return Checkpoint(
         next_nonce=fields.uint("next_nonce"),
-        live_orders=tuple(map(OrderId, digests("live_orders"))),
-        own_offers=tuple(map(TicketDigest, digests("own_offers"))),
-        own_tickets=tuple(map(TicketDigest, digests("own_tickets"))),
+        delegation=Digest(fields.fixed("delegation", 32)),
+        live_orders=hashes("live_orders"),
+        ended_orders=hashes("ended_orders"),
+        offers=hashes("offers"),
+        tickets=hashes("tickets"),
     )
 
 

@@ -7,7 +7,7 @@ Spec: protocol/spec/05-tickets.md [TICK-9, TICK-10, TICK-17], 03-orders.md [HOLD
 
 from orrange_p2p.core.events import Action, Note, SendTicketMessage
 from orrange_p2p.core.feed import OrderRecord
-from orrange_p2p.core.feed_reader import read_hold
+from orrange_p2p.core.holds import read_hold
 from orrange_p2p.core.messages import DeclineItem, DeclineReason, TicketFrame, TicketItem
 from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.tickets import Desk, is_within

@@ -11,6 +11,7 @@ from orrange_p2p.core.evidence import VerifiedEvidence
 from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.messages import Head, TicketItem, TicketMessage
 from orrange_p2p.core.peer_messages import DefaultPointer, Presence
+from orrange_p2p.core.starts import Start
 from orrange_p2p.core.types import (
     Address,
     Digest,
@@ -68,6 +69,25 @@ class EntriesLoaded:
     now_ms: int
     market: MarketId
     entries: tuple[tuple[VerifiedEntry, Epoch], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartsLoaded:
+    """Feeds that were cut came from this node's own store, with what was kept of them; before the entries."""
+
+    now_ms: int
+    market: MarketId
+    cuts: tuple["CutFeed", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartReceived:
+    """A peer that has cut a feed offers its start; the signatures in it are good. Spec: [SYNC-21]."""
+
+    now_ms: int
+    market: MarketId
+    start: Start
+    source: PeerId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +241,8 @@ class DoubtRaised:
 Event = (
     EntriesReceived
     | EntriesLoaded
+    | StartsLoaded
+    | StartReceived
     | TicketsLoaded
     | BlockAdded
     | Ticked
@@ -248,6 +270,20 @@ class PersistEntry:
     entry: VerifiedEntry
     effective: Epoch
     is_own: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutFeed:
+    """Put a feed's start on disk and drop its entries below, all at once; its entry is there or goes with it.
+
+    `effective` is the start's entry's; `ticket_nonce` is the next one of the own session, in its own feed, else 0.
+    Spec: [FEED-16].
+    """
+
+    market: MarketId
+    start: Start
+    effective: Epoch
+    ticket_nonce: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,6 +404,7 @@ class Note:
 
 Action = (
     PersistEntry
+    | CutFeed
     | PersistBlock
     | PersistTrade
     | PersistWindow

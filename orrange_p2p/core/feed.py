@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from orrange_p2p.core.starts import Start
 from orrange_p2p.core.types import (
     U64_MAX,
     ZERO_DIGEST,
@@ -40,7 +41,10 @@ class Outcome(Enum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class OrderRecord:
-    """An order that stands in its feed, with where it stands and from which epoch it is cancelled."""
+    """An order that stands in its feed, with where it stands and from which epoch it is cancelled.
+
+    One that a base lists stands where the base stands; `is_ended` if it is there for its tickets alone. Spec: [FUND-8].
+    """
 
     order_id: OrderId
     signed: SignedOrder
@@ -49,6 +53,7 @@ class OrderRecord:
     seq: int
     index: int
     cancelled_from: int = NEVER
+    is_ended: bool = False
 
     @property
     def is_cancelled(self) -> bool:
@@ -91,7 +96,7 @@ Answer = TicketDigest | tuple[OrderId, OrderId, Epoch]  # a TicketItem's ticket;
 
 
 class Feed:
-    """One session's feed in one market.
+    """One session's feed in one market, from its start on: seq 0, or a base that it was cut at. Spec: [FEED-16].
 
     What is void for ever is not kept, or anybody with a key could fill memory: nothing follows the entry that ended
     the feed or the lowest fork, and of further versions of one seq only those that put the fork lower. Tickets stand
@@ -105,16 +110,20 @@ class Feed:
         "acts",
         "answers",
         "entries",
+        "first_seq",
         "forked_from",
         "holds",
         "is_ended",
         "orders",
         "owner",
         "peer_id",
+        "start",
     )
 
     def __init__(self) -> None:
         self.entries: list[VerifiedEntry] = []
+        self.first_seq = 0
+        self.start: Start | None = None
         self.forked_from: int = NEVER
         self.is_ended = False
         self.owner: Address | None = None
@@ -147,6 +156,11 @@ class Feed:
         """Encoded size of all entries kept, in whatever way."""
         return sum(len(entry.encoded) for entry in self.versions())
 
+    @property
+    def next_seq(self) -> int:
+        """The seq of the next contiguous entry."""
+        return self.first_seq + len(self.entries)
+
     def head_hash(self) -> Digest:
         """The hash that the next entry must name."""
         return Digest(self.entries[-1].entry_hash) if self.entries else ZERO_DIGEST
@@ -159,8 +173,11 @@ class Feed:
         yield from self._aside.values()
 
     def run(self, from_seq: int, to_seq: int) -> list[VerifiedEntry]:
-        """Entries `[from_seq, to_seq)` for a peer: the contiguous ones, and both sides of the lowest fork."""
-        found = self.entries[from_seq:to_seq]
+        """Entries `[from_seq, to_seq)` for a peer: the contiguous ones, and both sides of the lowest fork.
+
+        What lies below the start is not there to be given: then they begin at the start. Spec: [SYNC-21].
+        """
+        found = self.entries[max(0, from_seq - self.first_seq) : max(0, to_seq - self.first_seq)]
         if self.is_dead and from_seq <= self.forked_from < to_seq:
             sides = [entry for entry in self.versions() if entry.entry.header.seq == self.forked_from]
             found = [entry for entry in found if entry.entry.header.seq < self.forked_from] + sides
@@ -169,24 +186,36 @@ class Feed:
     def add(self, entry: VerifiedEntry) -> Outcome:
         """Take in an entry; if it is appended, `follow` says which held ones come next."""
         seq = entry.entry.header.seq
-        known = self.entries[seq] if seq < len(self.entries) else self._held.get(seq)
+        if seq < self.first_seq:
+            return self._put_aside(entry)
+        known = self.entries[seq - self.first_seq] if seq < self.next_seq else self._held.get(seq)
         if known is not None:
             return self._compare(known, entry)
-        if seq == len(self.entries) and self._is_open_at(seq):
+        if seq == self.next_seq and self._is_open_at(seq):
             self.entries.append(entry)
             return Outcome.APPENDED
-        if len(self._held) < MAX_HELD and seq <= len(self.entries) + MAX_HELD:
+        if len(self._held) < MAX_HELD and seq <= self.next_seq + MAX_HELD:
             self._held[seq] = entry
             return Outcome.HELD
         return self._put_aside(entry)
 
     def follow(self) -> VerifiedEntry | None:
         """Append the held entry that comes next, if there is one."""
-        seq = len(self.entries)
+        seq = self.next_seq
         if seq not in self._held or not self._is_open_at(seq):
             return None
         self.entries.append(self._held.pop(seq))
         return self.entries[-1]
+
+    def cut(self, start: Start) -> None:
+        """Begin at a start: what lies below it goes, and what was read is to be read again. Spec: [FEED-16]."""
+        seq = start.entry.entry.header.seq
+        at = seq - self.first_seq
+        known = self.entries[at] if 0 <= at < len(self.entries) else None
+        is_held = known is not None and known.entry_hash == start.entry.entry_hash
+        self.entries = self.entries[at:] if is_held else [start.entry]
+        self.first_seq, self.start = seq, start
+        self._held = {above: entry for above, entry in self._held.items() if above >= self.next_seq}
 
     def _is_open_at(self, seq: int) -> bool:
         return not self.is_ended and seq <= self.forked_from

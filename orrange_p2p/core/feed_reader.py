@@ -3,18 +3,20 @@
 Spec: protocol/spec/02-feeds.md [FEED-2..4, FEED-13..14], 03-orders.md [ORD-1..5, HOLD-1..3].
 """
 
+from dataclasses import replace
+
 from orrange_p2p.core.checkpoints import Implied, checkpoints_in
 from orrange_p2p.core.feed import NEVER, Act, Feed, HoldRecord, OrderRecord
-from orrange_p2p.core.messages import Cancel, DeclineItem, Offer
+from orrange_p2p.core.holds import own_side, read_hold
+from orrange_p2p.core.messages import Cancel, Checkpoint, DeclineItem, EntryHeader
 from orrange_p2p.core.order_forms import is_tradable
 from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.starts import Body, Start
 from orrange_p2p.core.types import (
     ZERO_DIGEST,
     Address,
     Digest,
     Epoch,
-    OrderId,
-    Ticket,
 )
 from orrange_p2p.core.verify import (
     VerifiedDelegation,
@@ -39,12 +41,18 @@ class FeedReader:
         self._in_epoch = 0
         self._is_ended = False
         self._read = 0
-        self._implied = Implied(rules)
+        self.implied = Implied(rules)
+        self.checkpoints: list[int] = []
 
     @property
     def standing(self) -> int:
-        """How many entries have been read that break no rule."""
-        return self._read
+        """The seq above the last entry read that breaks no rule."""
+        return self._feed.first_seq + self._read
+
+    @property
+    def next_nonce(self) -> int:
+        """The least nonce that an order to come may have. Spec: [ORD-1]."""
+        return self._last_nonce + 1
 
     def advance(self) -> tuple[list[OrderRecord], list[HoldRecord]]:
         """Read the entries that came since the last call; returns orders and holds touched by them.
@@ -55,7 +63,9 @@ class FeedReader:
         feed = self._feed
         orders: list[OrderRecord] = []
         holds: list[HoldRecord] = []
-        while self._read < min(len(feed.entries), feed.forked_from) and not self._is_ended:
+        if feed.start is not None and not self._read:
+            self._begin(feed.start, orders, holds)
+        while self._read < len(feed.entries) and self.standing < feed.forked_from and not self._is_ended:
             entry = feed.entries[self._read]
             if not self._follows(entry):
                 self._is_ended = feed.is_ended = True
@@ -64,8 +74,9 @@ class FeedReader:
             entry_holds: list[HoldRecord] = []
             self._apply(entry, entry_orders, entry_holds)
             if not self._is_checkpoint_true(entry):
-                feed.forked_from = self._read
+                feed.forked_from = self.standing
                 break
+            self._note_checkpoint(entry)
             self._read += 1
             orders.extend(entry_orders)
             holds.extend(entry_holds)
@@ -76,9 +87,75 @@ class FeedReader:
         places = checkpoints_in(entry)
         if not places:
             return True
-        if places != [len(entry.items) - 1]:
+        if places != [len(entry.items) - 1] or self._in_epoch > 1:
             return False
-        return entry.items[-1] == self._implied.checkpoint(entry.entry.header.epoch, self._last_nonce + 1)
+        return entry.items[-1] == self.implied.checkpoint(entry.entry.header.epoch, self.next_nonce)
+
+    def _note_checkpoint(self, entry: VerifiedEntry) -> None:
+        if isinstance(entry.items[-1], Checkpoint):
+            self.implied.settle()
+            self.checkpoints.append(entry.entry.header.seq)
+
+    def _begin(self, start: Start, orders: list[OrderRecord], holds: list[HoldRecord]) -> None:
+        """Say what a start lists, as if its entry had said it. Spec: [FEED-15], [FUND-8]."""
+        header, feed = start.entry.entry.header, self._feed
+        self._last_nonce = start.checkpoint.next_nonce - 1
+        self._epoch, self._in_epoch, self._read = header.epoch, 1, 1
+        first = start.bodies[0]
+        if isinstance(first.item, VerifiedDelegation):
+            feed.owner, feed.peer_id = first.item.item.owner, first.item.item.peer_id
+            self.implied.delegation = first.encoded
+        live, ended, tickets = start.parts()
+        index = 0
+        for bodies, is_ended in ((ended, True), (live, False)):
+            for body in sorted(bodies, key=_nonce):
+                if isinstance(body.item, VerifiedOrder):
+                    self._list_order(body.encoded, body.item, header, index, orders, is_ended=is_ended)
+                index += 1
+        for body in tickets:
+            if isinstance(body.item, VerifiedOffer | VerifiedTicket):
+                self._list_ticket(body.encoded, body.item, header, index, holds)
+            index += 1
+        self.implied.settle()
+        self.checkpoints.append(header.seq)
+
+    def _list_order(
+        self,
+        encoded: bytes,
+        item: VerifiedOrder,
+        header: EntryHeader,
+        index: int,
+        orders: list[OrderRecord],
+        *,
+        is_ended: bool,
+    ) -> None:
+        signer = item.signer
+        if signer is None:
+            return
+        record = OrderRecord(
+            order_id=item.order_id,
+            signed=item.item.signed,
+            signer=signer,
+            claimed=header.epoch,
+            seq=header.seq,
+            index=index,
+            cancelled_from=0 if is_ended else NEVER,
+            is_ended=is_ended,
+        )
+        self._keep_order(record, encoded, orders)
+
+    def _list_ticket(
+        self,
+        encoded: bytes,
+        item: VerifiedOffer | VerifiedTicket,
+        header: EntryHeader,
+        index: int,
+        holds: list[HoldRecord],
+    ) -> None:
+        """What a true Checkpoint lists counted where it was said; its claim here is the ticket's own epoch."""
+        hold = read_hold(item, self._session, item.item.ticket.epoch, self._rules)
+        if hold is not None:
+            self._keep_hold(replace(hold, entry_epoch=header.epoch), encoded, header.epoch, header.seq, index, holds)
 
     def _follows(self, entry: VerifiedEntry) -> bool:
         header = entry.entry.header
@@ -105,6 +182,7 @@ class FeedReader:
         if item.owner != header.owner or item.session != header.session:
             return False
         self._feed.owner, self._feed.peer_id = item.owner, item.peer_id
+        self.implied.delegation = entry.entry.item_bytes[0]
         return True
 
     def _apply(self, entry: VerifiedEntry, orders: list[OrderRecord], holds: list[HoldRecord]) -> None:
@@ -123,10 +201,13 @@ class FeedReader:
         header = entry.entry.header
         record = self._standing(item, header.epoch, header.seq, index)
         if record is not None:
-            self._feed.orders[record.order_id] = record
-            self._implied.note_order(record)
-            self._feed.acts.append(Act(claimed=header.epoch, seq=header.seq, index=index, order=record))
-            orders.append(record)
+            self._keep_order(record, entry.entry.item_bytes[index], orders)
+
+    def _keep_order(self, record: OrderRecord, encoded: bytes, orders: list[OrderRecord]) -> None:
+        self._feed.orders[record.order_id] = record
+        self.implied.note_order(record, encoded)
+        self._feed.acts.append(Act(claimed=record.claimed, seq=record.seq, index=record.index, order=record))
+        orders.append(record)
 
     def _read_ticket(
         self, item: VerifiedOffer | VerifiedTicket, entry: VerifiedEntry, index: int, holds: list[HoldRecord]
@@ -135,11 +216,18 @@ class FeedReader:
         if isinstance(item, VerifiedTicket):
             feed.answers.setdefault(item.ticket_digest, header.epoch)
         hold = read_hold(item, self._session, header.epoch, self._rules)
-        own_order = feed.orders.get(own_side(hold.ticket, is_offer=hold.is_offer)) if hold else None
-        if hold is not None and own_order is not None:
+        if hold is not None:
+            self._keep_hold(hold, entry.entry.item_bytes[index], header.epoch, header.seq, index, holds)
+
+    def _keep_hold(
+        self, hold: HoldRecord, encoded: bytes, claimed: Epoch, seq: int, index: int, holds: list[HoldRecord]
+    ) -> None:
+        feed = self._feed
+        own_order = feed.orders.get(own_side(hold.ticket, is_offer=hold.is_offer))
+        if own_order is not None:
             feed.holds.append(hold)
-            self._implied.note_hold(hold)
-            feed.acts.append(Act(claimed=header.epoch, seq=header.seq, index=index, order=own_order, hold=hold))
+            self.implied.note_hold(hold, encoded)
+            feed.acts.append(Act(claimed=claimed, seq=seq, index=index, order=own_order, hold=hold))
             holds.append(hold)
 
     def _read_cancel(self, item: Cancel, entry: VerifiedEntry, index: int, orders: list[OrderRecord]) -> None:
@@ -147,7 +235,7 @@ class FeedReader:
         cancelled = self._feed.orders.get(item.order_id)
         if cancelled is not None and cancelled.cancelled_from == NEVER:
             cancelled.cancelled_from = header.epoch
-            self._implied.note_cancel(cancelled.order_id)
+            self.implied.note_cancel(cancelled.order_id)
             act = Act(claimed=header.epoch, seq=header.seq, index=index, order=cancelled, is_cancel=True)
             self._feed.acts.append(act)
             orders.append(cancelled)
@@ -168,42 +256,5 @@ class FeedReader:
         )
 
 
-def own_side(ticket: Ticket, *, is_offer: bool) -> OrderId:
-    """The order of a ticket that must stand in the feed of the Offer or TicketItem."""
-    return ticket.taker_order if is_offer else ticket.maker_order
-
-
-def read_hold(
-    verified: VerifiedOffer | VerifiedTicket, session: Address, entry_epoch: Epoch, rules: MarketRules
-) -> HoldRecord | None:
-    """The hold of an item in `session`'s feed, or None if it does not count. Spec: [HOLD-1..3].
-
-    Whether the ticket's own-side order stands in the feed is left to the caller.
-    """
-    item = verified.item
-    ticket = item.ticket
-    start_s = rules.epoch_start_s(ticket.epoch)
-    if ticket.lots < 1 or ticket.taker_to - ticket.taker_from != ticket.lots or ticket.price_ticks < 1:
-        return None
-    if not start_s <= ticket.deadline_s <= start_s + rules.preset.ticket_life_s:
-        return None
-    if isinstance(verified, VerifiedOffer) and isinstance(item, Offer):
-        if verified.taker_signer != session or verified.ready_signer is None or ticket.epoch != item.ready_epoch:
-            return None
-        if not item.ready_epoch <= entry_epoch <= item.ready_epoch + 2:
-            return None
-        maker_signer = verified.ready_signer
-    elif isinstance(verified, VerifiedTicket):
-        if verified.maker_signer != session or ticket.epoch > entry_epoch:
-            return None
-        maker_signer = verified.maker_signer
-    return HoldRecord(
-        ticket=ticket,
-        digest=verified.ticket_digest,
-        source=session,
-        entry_epoch=entry_epoch,
-        is_offer=isinstance(verified, VerifiedOffer),
-        maker_signer=maker_signer,
-        taker_signer=verified.taker_signer,
-        verified=verified,
-    )
+def _nonce(body: Body) -> int:
+    return body.item.item.signed.order.nonce if isinstance(body.item, VerifiedOrder) else 0

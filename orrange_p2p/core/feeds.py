@@ -5,13 +5,32 @@ keeps contiguous runs, holds a few entries ahead of a gap, and notices forks.
 Spec: protocol/spec/02-feeds.md, 03-orders.md [ORD-1..5, HOLD-1..3].
 """
 
+import heapq
+from dataclasses import dataclass
+from itertools import chain
+
 from orrange_p2p.core.convictions import Convictions
 from orrange_p2p.core.feed import Feed, HoldRecord, OrderRecord, Outcome
-from orrange_p2p.core.feed_reader import FeedReader, read_hold
-from orrange_p2p.core.messages import Head
+from orrange_p2p.core.feed_reader import FeedReader
+from orrange_p2p.core.holds import read_hold
+from orrange_p2p.core.messages import Checkpoint, Head
 from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.starts import Start, base_from, bodies_in, collect_start
 from orrange_p2p.core.types import ZERO_DIGEST, Address, Epoch, MarketId, OrderId, PeerId, TicketDigest
 from orrange_p2p.core.verify import VerifiedEntry, VerifiedTicket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebased:
+    """A feed was cut: where it begins now, and whose orders moved."""
+
+    start: Start
+    owners: tuple[Address, ...]
+
+
+def _counts(feed: Feed, hold: HoldRecord) -> bool:
+    """Whether a hold counts: of a dead session's items only TicketItems do. Spec: [HOLD-6]."""
+    return not (feed.is_dead and hold.is_offer)
 
 
 class Feeds:
@@ -29,6 +48,8 @@ class Feeds:
         self._newly_convicted: dict[Address, None] = {}
         self._owner_sessions: dict[Address, dict[Address, None]] = {}
         self._versions: dict[Address, int] = {}
+        self._due: list[tuple[int, Address, int]] = []  # a heap: when a Checkpoint can be a base, whose, its seq
+        self._base_epochs: dict[Address, dict[Address, Epoch]] = {}  # by owner and session
 
     @property
     def market_id(self) -> MarketId:
@@ -68,7 +89,27 @@ class Feeds:
             return None
         if feed.is_dead:
             return Head(session=session, next_seq=feed.forked_from + 1, head_hash=ZERO_DIGEST)
-        return Head(session=session, next_seq=len(feed.entries), head_hash=feed.head_hash())
+        return Head(session=session, next_seq=feed.next_seq, head_hash=feed.head_hash())
+
+    def base_epoch(self, owner: Address) -> Epoch:
+        """The highest epoch that a base of an owner's living feeds claims, 0 without one. Spec: [FUND-8]."""
+        return max(self._base_epochs.get(owner, {}).values(), default=Epoch(0))
+
+    def placed(self, record: OrderRecord) -> Epoch:
+        """The epoch at which an order stands among its owner's. Spec: [FUND-8]."""
+        return max(record.claimed, self.base_epoch(record.order.owner))
+
+    def next_checkpoint(self, session: Address, claimed: Epoch) -> Checkpoint | None:
+        """The Checkpoint that would be true in a session's next entry; None if there is none. Spec: [FEED-13]."""
+        reader = self._readers.get(session)
+        return None if reader is None else reader.implied.checkpoint(claimed, reader.next_nonce)
+
+    def entries_since_checkpoint(self, session: Address) -> int:
+        """How many entries stand after a session's last Checkpoint; 0 as well while none of them says anything."""
+        reader = self._readers.get(session)
+        if reader is None or reader.implied.is_idle:
+            return 0
+        return reader.standing - (reader.checkpoints[-1] + 1 if reader.checkpoints else 0)
 
     def take_moved(self) -> tuple[Address, ...]:
         """Sessions whose heads may have changed since this was last asked, ascending."""
@@ -179,7 +220,7 @@ class Feeds:
         Tickets of a dead session hold wherever they stand, so a feed with more of them is read anew. Spec: [FEED-6].
         """
         has_tickets = any(isinstance(item, VerifiedTicket) for item in entry.items)
-        return not has_tickets and entry.entry.header.seq < feed.forked_from and len(feed.entries) not in feed.held
+        return not has_tickets and entry.entry.header.seq < feed.forked_from and feed.next_seq not in feed.held
 
     def _read_on(self, session: Address, feed: Feed) -> list[Address]:
         forked_from = feed.forked_from
@@ -189,8 +230,12 @@ class Feeds:
         return sorted(dict.fromkeys(touched))
 
     def _advance(self, session: Address, feed: Feed, reader: FeedReader) -> list[Address]:
-        answers = len(feed.answers)
-        touched = self._index(*reader.advance())
+        answers, checkpoints = len(feed.answers), len(reader.checkpoints)
+        orders, holds = reader.advance()
+        touched = self._index(feed, orders, holds)
+        for seq in reader.checkpoints[checkpoints:]:
+            claimed = feed.entries[seq - feed.first_seq].entry.header.epoch
+            heapq.heappush(self._due, (base_from(self.rules, claimed), session, seq))
         if feed.owner is not None:
             self._note_change(feed.owner, session)
             if len(feed.answers) > answers:
@@ -201,14 +246,15 @@ class Feeds:
         self._versions[owner] = self._versions.get(owner, 0) + 1
         self._owner_sessions.setdefault(owner, {})[session] = None
 
-    def _index(self, orders: list[OrderRecord], holds: list[HoldRecord]) -> list[Address]:
+    def _index(self, feed: Feed, orders: list[OrderRecord], holds: list[HoldRecord]) -> list[Address]:
+        """Make known what a feed says; of a dead one only tickets count, wherever they stand. Spec: [FEED-6]."""
         touched: list[Address] = []
-        for record in orders:
+        for record in orders if not feed.is_dead else ():
             self._orders[record.order_id] = record
             self._owner_orders.setdefault(record.order.owner, {})[record.order_id] = record
             touched.append(record.order.owner)
         for hold in holds:
-            for order_id in (hold.ticket.maker_order, hold.ticket.taker_order):
+            for order_id in (hold.ticket.maker_order, hold.ticket.taker_order) if _counts(feed, hold) else ():
                 self._holds.setdefault(order_id, []).append(hold)
                 known = self._orders.get(order_id)
                 if known is not None:
@@ -219,9 +265,10 @@ class Feeds:
         return sorted(dict.fromkeys(touched))
 
     def _reread(self, session: Address, feed: Feed) -> list[Address]:
-        """A fork voids items: drop what the session had put into the indexes and read it again below the fork.
+        """Drop what a session had put into the indexes and read its feed again: it forked, or was cut.
 
-        What is read may have a false Checkpoint, which lowers the fork: then it is read once more. Spec: [FEED-14].
+        Of a forked one only tickets count. What lies below the fork is read to the first false Checkpoint, which
+        lowers it. Spec: [FEED-6], [FEED-14].
         """
         owners = [record.order.owner for record in feed.orders.values()]
         for hold in feed.holds:
@@ -240,8 +287,65 @@ class Feeds:
         for owner in (former, feed.owner):
             if owner is not None:
                 self._note_change(owner, session)
-        holds += self._tickets_that_stand(session, feed)
-        return sorted(dict.fromkeys(owners + self._index(orders, holds)))
+                self._note_base(owner, session, feed)
+        if feed.is_dead:
+            holds += self._tickets_that_stand(session, feed)
+        return sorted(dict.fromkeys(owners + self._index(feed, orders, holds)))
+
+    def _note_base(self, owner: Address, session: Address, feed: Feed) -> None:
+        bases = self._base_epochs.setdefault(owner, {})
+        if feed.start is None or feed.is_dead or owner != feed.owner:
+            bases.pop(session, None)
+        else:
+            bases[session] = feed.start.entry.entry.header.epoch
+
+    def advance_bases(self, epoch: Epoch) -> list[Rebased]:
+        """Cut every feed that has a new base at an epoch; the epochs asked for never fall. Spec: [FEED-15], [FEED-16].
+
+        Costs nothing while no Checkpoint becomes old enough.
+        """
+        newest: dict[Address, int] = {}
+        while self._due and self._due[0][0] <= epoch:
+            _, session, seq = heapq.heappop(self._due)
+            newest[session] = max(seq, newest.get(session, 0))
+        found: list[Rebased] = []
+        for session, seq in sorted(newest.items()):
+            feed = self._feeds[session]
+            if feed.is_dead or not feed.first_seq < seq < self._readers[session].standing:
+                continue
+            at = seq - feed.first_seq
+            before = feed.start.bodies if feed.start is not None else ()
+            sources = (body for entry in feed.entries[:at] for body in bodies_in(entry))
+            start = collect_start(feed.entries[at], chain(before, sources))
+            found.append(Rebased(start=start, owners=tuple(self._begin(session, feed, start))))
+        return found
+
+    def begin(self, start: Start, epoch: Epoch) -> list[Address] | None:
+        """Begin a feed at a start that a peer gave or the disk has; the owners that it touches. Spec: [FEED-16].
+
+        None if it is not taken: too young at that epoch, or of a session that is dead here, or the feed is held up to
+        there already.
+        """
+        header = start.entry.entry.header
+        feed = self._feeds.get(header.session)
+        if base_from(self.rules, header.epoch) > epoch or header.market != self.market_id:
+            return None
+        if feed is None:
+            feed = self._feeds[header.session] = Feed()
+        elif feed.is_dead or feed.is_ended or header.seq < feed.next_seq:
+            return None
+        self._moved[header.session] = None
+        touched = self._begin(header.session, feed, start)
+        while (following := feed.follow()) is not None:
+            touched += self._advance(header.session, feed, self._readers[header.session])
+            del following
+        return sorted(dict.fromkeys(touched))
+
+    def _begin(self, session: Address, feed: Feed, start: Start) -> list[Address]:
+        """Cut a feed at a start and read it again; all orders of its owner are placed anew. Spec: [FUND-8]."""
+        feed.cut(start)
+        touched = self._reread(session, feed)
+        return touched if feed.owner is None else sorted(dict.fromkeys([*touched, feed.owner]))
 
     def _read_anew(self, session: Address, feed: Feed) -> tuple[list[OrderRecord], list[HoldRecord]]:
         """Read a feed from its start, below its fork and below any false Checkpoint."""

@@ -10,6 +10,7 @@ from orrange_p2p.core import cbor
 from orrange_p2p.core.cbor import Fields, Value
 from orrange_p2p.core.codec import (
     MAX_ENTRY_BYTES,
+    MAX_LISTED,
     decode_item,
     encode_item,
     ticket_from,
@@ -184,7 +185,7 @@ def encode_sync_message(message: SyncMessage) -> bytes:
     if isinstance(message, GetRun):
         return cbor.encode([3, message.request, message.market, message.session, message.from_seq, message.to_seq])
     if isinstance(message, Run):
-        return cbor.encode([4, message.request, message.has_more, list(message.entries)])
+        return cbor.encode([4, message.request, message.has_more, list(message.entries), list(message.bodies)])
     if isinstance(message, Compare):
         listings = [[_place(one.low), _place(one.high), list(one.ids)] for one in message.listings]
         return cbor.encode([5, message.request, message.market, message.salt, _span_list(message.spans), listings])
@@ -253,7 +254,10 @@ def _run_from(fields: Fields) -> Run:
     parts: list[Value] = fields.array("entries", most=_MAX_RUN)
     reader = Fields(parts, "run.entries")
     entries = tuple(reader.bounded("entry", most=MAX_ENTRY_BYTES) for _ in parts)
-    return Run(request=request, has_more=has_more, entries=entries)
+    listed: list[Value] = fields.array("bodies", most=1 + MAX_LISTED)
+    reader = Fields(listed, "run.bodies")
+    bodies = tuple(reader.bounded("body", most=MAX_ENTRY_BYTES) for _ in listed)
+    return Run(request=request, has_more=has_more, entries=entries, bodies=bodies)
 
 
 def _compare_from(fields: Fields) -> Compare:

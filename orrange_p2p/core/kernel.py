@@ -27,6 +27,8 @@ from orrange_p2p.core.events import (
     PeerLost,
     PersistBlock,
     PresencesHeard,
+    StartReceived,
+    StartsLoaded,
     SyncRoundEnded,
     Ticked,
     TicketMessageReceived,
@@ -96,12 +98,15 @@ class Kernel:
         return self._dispatch_rare(event)
 
     def _dispatch_rare(
-        self, event: SyncRoundEnded | EntriesLoaded | TicketsLoaded | PeerLost | DoubtRaised
+        self,
+        event: SyncRoundEnded | EntriesLoaded | StartsLoaded | StartReceived | TicketsLoaded | PeerLost | DoubtRaised,
     ) -> list[Action]:
         if isinstance(event, SyncRoundEnded):
             return self._on_sync(event)
-        if isinstance(event, EntriesLoaded | TicketsLoaded):
+        if isinstance(event, EntriesLoaded | TicketsLoaded | StartsLoaded):
             return self._load(event)
+        if isinstance(event, StartReceived):
+            return self._begin(event)
         if isinstance(event, PeerLost):
             return self._forget_peer(event)
         return self._raise_doubt(event)
@@ -187,10 +192,28 @@ class Kernel:
             return []
         return market.on_sync(event, may_sign=self._may_sign())
 
-    def _load(self, event: EntriesLoaded | TicketsLoaded) -> list[Action]:
+    def _begin(self, event: StartReceived) -> list[Action]:
         market = self.markets.get(event.market)
         if market is None:
             return []
+        actions, doubt = market.begin(event)
+        return actions + self._doubt_if(doubt, event.now_ms)
+
+    def _note_numbers(self, event: StartsLoaded) -> None:
+        """Numbers of the own session that entries used which are gone. Spec: [FEED-16]."""
+        for cut in event.cuts:
+            if cut.start.entry.entry.header.session == self.identity.session:
+                numbers = self._numbers
+                numbers.order_nonce = max(numbers.order_nonce, cut.start.checkpoint.next_nonce)
+                numbers.ticket_nonce = max(numbers.ticket_nonce, cut.ticket_nonce)
+
+    def _load(self, event: EntriesLoaded | TicketsLoaded | StartsLoaded) -> list[Action]:
+        market = self.markets.get(event.market)
+        if market is None:
+            return []
+        if isinstance(event, StartsLoaded):
+            self._note_numbers(event)
+            return market.load_starts(event)
         if isinstance(event, TicketsLoaded):
             return market.load_tickets(event)
         for entry, _ in event.entries:

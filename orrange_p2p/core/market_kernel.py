@@ -7,6 +7,7 @@ from orrange_p2p.core.countersign import Countersigner
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import (
     Action,
+    CutFeed,
     EntriesLoaded,
     EntriesReceived,
     Identity,
@@ -15,17 +16,20 @@ from orrange_p2p.core.events import (
     PersistTrade,
     PersistWindow,
     Publish,
+    StartReceived,
+    StartsLoaded,
     SyncRoundEnded,
     SyncWith,
     TicketsLoaded,
 )
 from orrange_p2p.core.evidence_log import EvidenceLog
 from orrange_p2p.core.feed import HoldRecord, Outcome
-from orrange_p2p.core.feed_reader import read_hold
-from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.feeds import Feeds, Rebased
+from orrange_p2p.core.holds import read_hold
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.maker import Maker
 from orrange_p2p.core.messages import (
+    Checkpoint,
     DeclineFrame,
     Head,
     OfferFrame,
@@ -36,13 +40,15 @@ from orrange_p2p.core.messages import (
     View,
 )
 from orrange_p2p.core.outbox import Outbox
+from orrange_p2p.core.own_checkpoints import OwnCheckpoints
 from orrange_p2p.core.presence import PresenceBook
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.shown_heads import ShownHeads
+from orrange_p2p.core.starts import Start
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import Address, Epoch, PeerId, SignedTrade, TicketDigest, TicketKind
+from orrange_p2p.core.types import U64_MAX, Address, Epoch, PeerId, SignedTrade, TicketDigest, TicketKind
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
@@ -104,6 +110,7 @@ class MarketKernel:
         self._gone: dict[PeerId, None] = {}
         self._presences = presences
         self.evidence = EvidenceLog(self.feeds, self.windows.keeper)
+        self._checkpoints = OwnCheckpoints(self.desk)
 
     @property
     def is_synced(self) -> bool:
@@ -122,16 +129,52 @@ class MarketKernel:
         for one in loaded:
             self._note_tickets(one, event.now_ms)
         own = self.feeds.feed(self.desk.identity.session)
-        self._loaded = len(own.entries) if own is not None else 0
+        self._loaded = own.next_seq if own is not None else 0
         known = self.desk.ledger.has_session
         self._strangers = sum(not known(session) for session in self.feeds.sessions())
         self.desk.restore()
         return []
 
+    def load_starts(self, event: StartsLoaded) -> list[Action]:
+        """Begin feeds where this node had cut them; before their entries. Spec: [FEED-16]."""
+        for cut in event.cuts:
+            header = cut.start.entry.entry.header
+            owners = self.feeds.begin(cut.start, Epoch(U64_MAX))
+            if owners is not None:
+                self.windows.note_checkpoint(header.session, header.seq, header.epoch, cut.effective)
+                self._place_anew(cut.start, owners)
+        return []
+
+    def begin(self, event: StartReceived) -> tuple[list[Action], str | None]:
+        """A peer that has cut a feed offers its start. Spec: [FEED-16], [SYNC-21].
+
+        Returns actions, and a doubt if it is the own feed, of which this node does not hold so much.
+        """
+        entry = event.start.entry
+        header = entry.entry.header
+        if not self._has_room(entry):
+            return [Note(name="entry_of_a_stranger")], None
+        owners = self.feeds.begin(event.start, self.rules.epoch_at(event.now_ms))
+        if owners is None:
+            return [Note(name="start_refused")], None
+        effective = self._effective_epoch(entry, event.now_ms)
+        self.windows.note_checkpoint(header.session, header.seq, header.epoch, effective)
+        self._place_anew(event.start, owners)
+        cut = CutFeed(market=self.rules.market_id, start=event.start, effective=effective)
+        doubt = _OLD_STORE if header.session == self.desk.identity.session else None
+        return [Note(name="start_taken"), self._persist(entry, effective), cut], doubt
+
+    def _place_anew(self, start: Start, owners: list[Address]) -> None:
+        self.windows.place_anew(Rebased(start=start, owners=tuple(owners)))
+        self.windows.keeper.touch(owners)
+
     def load_tickets(self, event: TicketsLoaded) -> list[Action]:
         """Take back own tickets that came by stream alone: the maker's entry with them may not be known here yet."""
         for item in event.tickets:
             verified = verify_ticket(self.desk.digests, item)
+            if verified.maker_signer == self.desk.identity.session and verified.taker_signer is not None:
+                nonce = item.ticket.ticket_nonce  # binds for ever, also where the entry with it was cut away
+                self.desk.own_lots.claim_nonce(verified.taker_signer, nonce, verified.ticket_digest)
             maker = self.feeds.order(item.ticket.maker_order)
             if maker is None or verified.ticket_digest in self.tickets:
                 continue
@@ -233,6 +276,8 @@ class MarketKernel:
     def _note_orders(self, entry: VerifiedEntry, effective: Epoch) -> None:
         """Fix the effective epoch of the orders that this very entry brought; a copy elsewhere means nothing."""
         header = entry.entry.header
+        if isinstance(entry.items[-1], Checkpoint):
+            self.windows.note_checkpoint(header.session, header.seq, header.epoch, effective)
         for item in entry.items:
             record = self.feeds.order(item.order_id) if isinstance(item, VerifiedOrder) else None
             if record is not None and (record.order.session, record.seq) == (header.session, header.seq):
@@ -399,7 +444,7 @@ class MarketKernel:
         """
         feed = self.feeds.feed(self.desk.identity.session)
         first = max(0, min(self._own_seen, self._loaded - TAIL_ENTRIES))
-        told = feed.entries[first : self._loaded] if feed is not None else []
+        told = feed.run(first, self._loaded) if feed is not None else []
         self._loaded = 0
         actions: list[Action] = []
         for entry in told:
@@ -421,7 +466,7 @@ class MarketKernel:
         feed = self.feeds.feed(head.session)
         if feed is None or feed.is_dead:
             return feed is not None
-        return len(feed.entries) >= head.next_seq and not head.is_dead
+        return feed.next_seq >= head.next_seq and not head.is_dead
 
     def tick(self, now_ms: int, *, may_sign: bool) -> list[Action]:
         """Open the newest window if it is due, give up on the silent, submit what is due."""
@@ -465,16 +510,31 @@ class MarketKernel:
         actions: list[Action] = [
             PersistWindow(market=self.rules.market_id, epoch=epoch, block_number=block.number),
             Note(name="window_opened", details=(("epoch", epoch), ("pieces", len(window.pieces)))),
+            *self._cut_feeds(),
         ]
         if may_sign:
             actions.extend(self.taker.open_window(window, now_ms))
         actions.extend(self.maker.open_window(window, now_ms, may_sign=may_sign))
         return actions
 
+    def _cut_feeds(self) -> list[Action]:
+        """Let go of what lies below the bases that the window just opened stands on. Spec: [FEED-15], [FEED-16]."""
+        actions: list[Action] = []
+        for one in self.windows.take_cut():
+            is_own = one.start.entry.entry.header.session == self.desk.identity.session
+            ticket_nonce = self.desk.numbers.ticket_nonce if is_own else 0
+            effective = self.windows.late_base(one)
+            actions += [
+                CutFeed(market=self.rules.market_id, start=one.start, effective=effective, ticket_nonce=ticket_nonce),
+                Note(name="feed_cut"),
+            ]
+        return actions
+
     def flush(self, now_ms: int) -> list[Action]:
-        """Sign the next own entry if something waits for it."""
+        """Sign the next own entry if something waits for it, or a Checkpoint before it."""
         outbox = self.desk.outbox
-        flushed = outbox.flush(self.feeds.feed(self.desk.identity.session), now_ms)
+        own = self.feeds.feed(self.desk.identity.session)
+        flushed = self._checkpoints.flush(now_ms) or outbox.flush(own, now_ms)
         if flushed is None:
             return []
         for item in flushed.dropped:

@@ -192,7 +192,7 @@ def build_engine(
     """
     engine = Engine(book.market_id, period or first_period(book.market_id))
     engine.parked_before = max(0, parked_before)
-    placed = [(order, assignment.get(order.order_id, order.claimed)) for order in book.orders]
+    placed = [(order, assignment.get(order.order_id, order.placed)) for order in book.orders]
     engine.apply((), [(order, effective) for order, effective in placed if effective <= book.epoch])
     return engine
 

@@ -89,12 +89,18 @@ class DeclineItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a feed alone implies where this stands; each list ascending. Spec: [FEED-13]."""
+    """What a feed alone implies where this stands, as hashes of items; each list ascending. Spec: [FEED-13]."""
 
     next_nonce: int
-    live_orders: tuple[OrderId, ...]
-    own_offers: tuple[TicketDigest, ...]
-    own_tickets: tuple[TicketDigest, ...]
+    delegation: Digest
+    live_orders: tuple[Digest, ...]
+    ended_orders: tuple[Digest, ...]
+    offers: tuple[Digest, ...]
+    tickets: tuple[Digest, ...]
+
+    def listed(self) -> tuple[Digest, ...]:
+        """Every hash but the Delegation's, in the order in which bodies come. Spec: [SYNC-21]."""
+        return self.live_orders + self.ended_orders + self.offers + self.tickets
 
 
 Item = Delegation | OrderItem | Cancel | Offer | TicketItem | DeclineItem | Checkpoint
@@ -225,11 +231,15 @@ class GetRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Entries of a feed in ascending seq; `has_more` if the page was full."""
+    """Entries of a feed in ascending seq; `has_more` if the page was full.
+
+    With `bodies` it begins at the answerer's base: they are those of the first entry's Checkpoint. Spec: [SYNC-21].
+    """
 
     request: int
     has_more: bool
     entries: tuple[bytes, ...]
+    bodies: tuple[bytes, ...] = ()
 
 
 LAST_PLACE = 2**160  # behind every session; a place is a session as a number, ranges of them are half open

@@ -116,9 +116,21 @@ class Outbox:
             return Flushed(entry=None, follow_ups=(), dropped=items, if_dropped=if_dropped) if dropped else None
         self._last_quarter = quarter
         prev_hash = Digest(entries[-1].entry_hash) if entries else ZERO_DIGEST
-        entry = self._sign(taken, seq=len(entries), prev_hash=prev_hash, epoch=epoch)
+        seq = feed.next_seq if feed is not None else 0
+        entry = self._sign(taken, seq=seq, prev_hash=prev_hash, epoch=epoch)
         follow_ups = tuple(action for waiting in taken for action in waiting.follow_ups)
         return Flushed(entry=entry, follow_ups=follow_ups, dropped=items, if_dropped=if_dropped)
+
+    def flush_alone(self, item: Item, feed: Feed, now_ms: int) -> Flushed | None:
+        """Sign an entry with this item alone, if it is the first one of its epoch. Spec: [FEED-13], [FEED-17]."""
+        epoch, quarter = self._rules.epoch_at(now_ms), self.quarter(now_ms)
+        last = feed.entries[-1]
+        if quarter <= self._last_quarter or last.entry.header.epoch >= epoch:
+            return None
+        self._last_quarter = quarter
+        waiting = Waiting(items=(item,), encoded=(encode_item(item),), latest=None, follow_ups=(), if_dropped=())
+        entry = self._sign([waiting], seq=feed.next_seq, prev_hash=Digest(last.entry_hash), epoch=epoch)
+        return Flushed(entry=entry, follow_ups=(), dropped=(), if_dropped=())
 
     def _take(self, epoch: Epoch, *, is_first: bool) -> tuple[list[Waiting], list[Waiting]]:
         taken: list[Waiting] = []

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from orrange_p2p.core.admission import Admissions
 from orrange_p2p.core.facts import Defaulted
 from orrange_p2p.core.feed import HoldRecord, OrderRecord
-from orrange_p2p.core.feed_reader import own_side
 from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.holds import live_from_s, own_side
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.needs import Amounts, compute_need
 from orrange_p2p.core.order_forms import SHORT_LIVED
@@ -24,11 +24,11 @@ _NEVER = U64_MAX + 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookOrder:
-    """A live order: its free lots, and whether its owner can pay and its session may sign now."""
+    """A live order: its placed epoch, its free lots, and whether its owner can pay and its session may sign now."""
 
     order_id: OrderId
     order: Order
-    claimed: Epoch
+    placed: Epoch
     free: Ranges
     is_matchable: bool
 
@@ -67,6 +67,7 @@ class OwnerReader:
         self._block = block
         self._owner = owner
         self._start_s = self._rules.epoch_start_s(epoch)
+        self._live_from_s = live_from_s(self._rules, block.time_s, epoch)
         self._next_epoch = _NEVER
         self._next_time_s = _NEVER
         self._finished: list[OrderId] = []
@@ -79,7 +80,7 @@ class OwnerReader:
         """What the owner's orders come to; `records` are all that can still be live or held."""
         live: list[tuple[OrderRecord, Ranges]] = []
         refused = self._admissions.refused(self._owner, self._epoch)
-        for record in sorted(records, key=_funding_order):
+        for record in sorted(records, key=self._funding_order):
             if record.claimed > self._epoch:
                 self._next_epoch = min(self._next_epoch, record.claimed)
             elif record.order_id in refused:
@@ -142,7 +143,7 @@ class OwnerReader:
     def _live_holds(self, record: OrderRecord) -> list[tuple[HoldRecord, list[Range]]]:
         found: list[tuple[HoldRecord, list[Range]]] = []
         for hold in self._feeds.holds_on(record.order_id):
-            if hold.ticket.deadline_s < self._block.time_s:
+            if hold.ticket.deadline_s < self._live_from_s:
                 continue
             lots = held_lots(hold, record)
             if not lots:
@@ -153,6 +154,8 @@ class OwnerReader:
             if not self._counts(hold):
                 continue
             self._next_time_s = min(self._next_time_s, hold.ticket.deadline_s + 1)
+            over_s = hold.ticket.deadline_s + 1 + self._rules.preset.fund_lag_s
+            self._next_epoch = min(self._next_epoch, self._rules.first_epoch_from(over_s))
             found.append((hold, lots))
         return found
 
@@ -200,8 +203,7 @@ class OwnerReader:
         order = record.order
         ends = [record.cancelled_from]
         if order.expiry_s:
-            rules = self._rules
-            ends.append(-((rules.genesis_ms - order.expiry_s * 1000) // rules.preset.epoch_ms))
+            ends.append(self._rules.first_epoch_from(order.expiry_s))
         if order.tif in SHORT_LIVED:
             ends.append(record.claimed + self._rules.preset.k)
         end = min(ends)
@@ -213,7 +215,11 @@ class OwnerReader:
     def _may_hold(self, record: OrderRecord) -> bool:
         """Whether a known hold, even of a later epoch, can still reserve funds."""
         holds = self._feeds.holds_on(record.order_id)
-        return any(hold.ticket.deadline_s >= self._block.time_s for hold in holds)
+        return any(hold.ticket.deadline_s >= self._live_from_s for hold in holds)
+
+    def _funding_order(self, record: OrderRecord) -> tuple[int, bytes, int, int]:
+        """Spec: [FUND-3], [FUND-8]."""
+        return self._feeds.placed(record), record.order.session, record.seq, record.index
 
     def _fund(self, record: OrderRecord, free: Ranges, purse: "_Purse", *, is_barred: bool) -> BookOrder:
         """May the owner trade and the session sign, and can the owner pay. Spec: [FUND-3, FUND-4, FUND-6]."""
@@ -221,7 +227,7 @@ class OwnerReader:
         return BookOrder(
             order_id=record.order_id,
             order=record.order,
-            claimed=record.claimed,
+            placed=self._feeds.placed(record),
             free=free,
             is_matchable=is_matchable and purse.take(self._rules.market, record.order, total(free)),
         )
@@ -235,9 +241,7 @@ class OwnerReader:
             return False
         if known.expiry_s <= self._start_s:
             return False
-        rules = self._rules
-        ends = -((rules.genesis_ms - known.expiry_s * 1000) // rules.preset.epoch_ms)
-        self._next_epoch = min(self._next_epoch, ends)
+        self._next_epoch = min(self._next_epoch, self._rules.first_epoch_from(known.expiry_s))
         return record.signer == record.order.owner or Scope.TRADE in known.scope
 
 
@@ -258,10 +262,6 @@ class _Purse:
             return False
         self.left, self.notional = self.left.less(needed), notional
         return True
-
-
-def _funding_order(record: OrderRecord) -> tuple[int, bytes, int, int]:
-    return record.claimed, record.order.session, record.seq, record.index
 
 
 def held_lots(hold: HoldRecord, record: OrderRecord) -> list[Range]:

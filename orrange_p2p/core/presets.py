@@ -32,6 +32,7 @@ class Preset:
     dead_s: int
     period_s: int
     beacon_lag_s: int
+    checkpoint_age_s: int
     bond_multiple: int
 
 
@@ -69,6 +70,10 @@ class MarketRules:
     def epoch_start_s(self, epoch: int) -> int:
         """Unix seconds, rounded down as the contract does. Spec: [TYPE-2]."""
         return self.epoch_start_ms(epoch) // 1000
+
+    def first_epoch_from(self, time_s: int) -> int:
+        """The first epoch whose start, in whole seconds, is not before a time; below 0 for times before epoch 0."""
+        return -((self.genesis_ms - time_s * 1000) // self.preset.epoch_ms)
 
     def window_opens_ms(self, epoch: int) -> int:
         """When the window of `epoch` opens: its close plus grace."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from orrange_p2p.core.book import BookKeeper, BookOrder, compute_book
-from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.feeds import Feeds, Rebased
 from orrange_p2p.core.frames import MAX_ABSENT
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.matching import Engine, Piece, build_engine, first_period
@@ -55,10 +55,12 @@ class Windows:
         self._left_out: frozenset[Address] = frozenset()
         self._late: dict[OrderId, Epoch] = {}
         self._deferred: dict[OrderId, BookOrder] = {}
+        self._late_checkpoints: dict[tuple[Address, int], Epoch] = {}
+        self._cut: list[Rebased] = []
 
     @property
     def late(self) -> Mapping[OrderId, Epoch]:
-        """Orders whose effective epoch is not the claimed one."""
+        """Orders whose effective epoch is not the placed one."""
         return self._late
 
     def place(self, order_id: OrderId, claimed: Epoch, effective: Epoch) -> None:
@@ -74,6 +76,26 @@ class Windows:
         row = self.keeper.order(order_id)
         if row is not None:
             self._deferred[order_id] = row
+
+    def note_checkpoint(self, session: Address, seq: int, claimed: Epoch, effective: Epoch) -> None:
+        """A Checkpoint came; late, the orders that it will place as a base are as late. Spec: [MATCH-1]."""
+        if effective != claimed:
+            self._late_checkpoints[session, seq] = effective
+
+    def place_anew(self, rebased: Rebased) -> None:
+        """All of an owner's orders stand where its newest base does, and none is younger there than it was."""
+        header = rebased.start.entry.entry.header
+        for name in [name for name in self._late_checkpoints if name[0] == header.session and name[1] < header.seq]:
+            del self._late_checkpoints[name]
+        effective = self.late_base(rebased)
+        for owner in rebased.owners:
+            for record in self._feeds.orders_of(owner):
+                placed = self._feeds.placed(record)
+                late = self._late.pop(record.order_id, placed)
+                if owner == header.owner and placed == header.epoch:
+                    late = max(late, effective)
+                if late > placed:
+                    self._late[record.order_id] = late
 
     def due(self, now_ms: int) -> Epoch | None:
         """The newest epoch whose window is open by the clock and was not worked on, or None."""
@@ -98,6 +120,9 @@ class Windows:
     def open(self, epoch: Epoch, block: BlockRef) -> Window:
         """Compute the window of `epoch`; earlier windows cannot be opened again."""
         change = self.keeper.advance(epoch, block)
+        for one in change.rebased:
+            self.place_anew(one)
+        self._cut.extend(change.rebased)
         gone = frozenset(change.removed)
         coming = {order.order_id: order for order in (*self._look_again(epoch), *change.changed)}
         coming = {order_id: order for order_id, order in coming.items() if order_id not in gone}
@@ -105,7 +130,7 @@ class Windows:
         placed: list[tuple[BookOrder, Epoch]] = []
         leaving = list(change.removed)
         for order_id, order in coming.items():
-            effective = self._late.get(order_id, order.claimed)
+            effective = self._late.get(order_id, order.placed)
             if effective <= epoch and order.order.session not in self._absent_now:
                 placed.append((order, effective))
             else:
@@ -119,6 +144,16 @@ class Windows:
         self.engine.apply(leaving, placed)
         self.engine.parked_before = max(0, epoch - self._rules.preset.w)
         return self._close(epoch, block)
+
+    def take_cut(self) -> tuple[Rebased, ...]:
+        """Feeds cut since this was last asked."""
+        cut, self._cut = tuple(self._cut), []
+        return cut
+
+    def late_base(self, rebased: Rebased) -> Epoch:
+        """The effective epoch of a base's entry."""
+        header = rebased.start.entry.entry.header
+        return self._late_checkpoints.get((header.session, header.seq), header.epoch)
 
     def _look_again(self, epoch: Epoch) -> list[BookOrder]:
         """Orders that were not in the last window's engine or may not stay: deferred ones, and those of who has gone.
@@ -172,8 +207,9 @@ class Windows:
             record = self._feeds.order(order_id)
             if record is None:
                 continue
-            ours = merged.get(order_id, record.claimed)
-            agreed = merge_effective(record.claimed, ours, effective)
+            placed = self._feeds.placed(record)
+            ours = merged.get(order_id, placed)
+            agreed = merge_effective(placed, ours, max(placed, effective))
             if agreed is None:
                 contested.append(order_id)  # stays in, so that it is seen to cross
             merged[order_id] = Epoch(min(ours, effective)) if agreed is None else agreed

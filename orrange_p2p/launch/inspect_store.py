@@ -10,9 +10,9 @@ from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.presets import MarketRules
-from orrange_p2p.core.types import Digest, Epoch, TicketDigest
+from orrange_p2p.core.types import U64_MAX, Digest, Epoch, TicketDigest
 from orrange_p2p.errors import ConfigError, LocalProtocolError, ProtocolError, StoreError
-from orrange_p2p.store.actions import WINDOW_MARK, load_entries
+from orrange_p2p.store.actions import WINDOW_MARK, load_cuts, load_entries
 from orrange_p2p.store.interface import Store
 from orrange_p2p.store.lmdb_store import LmdbStore
 
@@ -108,6 +108,8 @@ def _read_ledger(store: Store, network: NetworkConfig, directory: Path) -> Ledge
 
 def _read_feeds(store: Store, rules: MarketRules, digests: Digests) -> Feeds:
     feeds = Feeds(rules)
+    for cut in load_cuts(store, digests, rules.market_id):
+        feeds.begin(cut.start, Epoch(U64_MAX))
     for entry, _ in load_entries(store, digests, rules.market_id):
         feeds.add(entry)
     return feeds

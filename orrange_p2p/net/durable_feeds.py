@@ -9,13 +9,13 @@ from orrange_p2p.core.head_tree import HeadTree
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head
 from orrange_p2p.core.types import Address, Digest, MarketId
-from orrange_p2p.core.verify import VerifiedEntry
+from orrange_p2p.net.sync import HeldRun
 
 
-def entries_of_own(kernel: Kernel, market: MarketId) -> Sequence[VerifiedEntry]:
-    """The entries of this node's own feed in a market, on disk or not."""
+def next_own_seq(kernel: Kernel, market: MarketId) -> int:
+    """The seq of the next entry of this node's own feed in a market, be the others on disk or not."""
     feed = kernel.markets[market].feeds.feed(kernel.identity.session)
-    return feed.entries if feed is not None else ()
+    return feed.next_seq if feed is not None else 0
 
 
 class DurableFeeds:
@@ -49,16 +49,24 @@ class DurableFeeds:
             return tree
         if not limit:
             return tree.drop(self.own)
-        last = entries_of_own(self._kernel, market)[limit - 1]
-        return tree.put(Head(session=self.own, next_seq=limit, head_hash=Digest(last.entry_hash)))
+        feed = state.feeds.feed(self.own)
+        last = feed.run(limit - 1, limit) if feed is not None else []
+        if not last:
+            return tree.drop(self.own)
+        return tree.put(Head(session=self.own, next_seq=limit, head_hash=Digest(last[0].entry_hash)))
 
-    def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
-        """Encoded entries of a feed."""
+    def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> HeldRun:
+        """Encoded entries of a feed, from its start on if what was asked for first is gone. Spec: [SYNC-21]."""
         state = self._kernel.markets.get(market)
         feed = state.feeds.feed(session) if state is not None else None
         if session == self.own:
             to_seq = min(to_seq, self._own.get(market, 0))
-        return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
+        entries = feed.run(from_seq, to_seq) if feed is not None else []
+        if feed is None or not entries:
+            return HeldRun()
+        is_cut = feed.start is not None and from_seq < feed.first_seq == entries[0].entry.header.seq
+        bodies = feed.start.bodies if feed.start is not None and is_cut else ()
+        return HeldRun(entries=tuple(entry.encoded for entry in entries), bodies=tuple(body.encoded for body in bodies))
 
     def proofs(self, market: MarketId, session: Address) -> Sequence[bytes]:
         """What convicts sessions above one, a page of it. Spec: [SYNC-18]."""

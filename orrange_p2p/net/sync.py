@@ -29,6 +29,7 @@ from orrange_p2p.core.messages import (
 )
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.reconcile import Asker, Comparison, answer_compare
+from orrange_p2p.core.starts import Start, verify_start
 from orrange_p2p.core.types import Address, MarketId, PeerId
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import NetworkError, RemoteProtocolError
@@ -59,11 +60,19 @@ class FeedView(Protocol):
     def tree(self, market: MarketId) -> HeadTree:
         """All heads of a market that may be shown."""
 
-    def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
+    def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> "HeldRun":
         """Encoded entries `[from_seq, to_seq)` as far as they are held, in sequence."""
 
     def proofs(self, market: MarketId, session: Address) -> Sequence[bytes]:
         """What convicts sessions above `session`, by session ascending, at most a page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRun:
+    """Encoded entries of a feed; with bodies if they begin at its start instead of where was asked. Spec: [SYNC-21]."""
+
+    entries: tuple[bytes, ...] = ()
+    bodies: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,7 @@ class SyncStatistics:
 
 
 EntrySink = Callable[[MarketId, tuple[VerifiedEntry, ...], PeerId], Awaitable[None]]
+StartSink = Callable[[MarketId, Start, PeerId], Awaitable[None]]
 RoundSink = Callable[[PeerId, MarketId, tuple[Head, ...] | None], Awaitable[None]]
 
 
@@ -123,6 +133,7 @@ class SyncService:
         markets: Sequence[MarketId],
         *,
         on_entries: EntrySink,
+        on_start: StartSink,
         on_round: RoundSink,
         on_evidence: EvidenceSink | None = None,
         rules: Mapping[MarketId, MarketRules] | None = None,
@@ -136,6 +147,7 @@ class SyncService:
             digests: of the deployment.
             markets: which ones to follow.
             on_entries: takes what was fetched.
+            on_start: takes where a feed begins that the peer has cut, before its entries.
             on_round: hears how each round ended.
             on_evidence: takes what convicts; without it nothing is asked for.
             rules: of the markets, to judge evidence by.
@@ -147,6 +159,7 @@ class SyncService:
         domain = digests.domain
         self._hello = Hello(chain_id=domain.chain_id, settlement=domain.settlement, markets=tuple(sorted(markets)))
         self._on_entries = on_entries
+        self._on_start = on_start
         self._on_round = on_round
         self._on_evidence = on_evidence
         self._rules = dict(rules or {})
@@ -303,7 +316,7 @@ class SyncService:
     async def _fetch_dead(self, client: _Client, peer: PeerId, market: MarketId, theirs: Head, known_seq: int) -> None:
         """Fetch a dead run with the entry before it: is that not ours, the feeds parted lower. Spec: [SYNC-3]."""
         from_seq = max(0, min(known_seq, theirs.next_seq - 1) - 1)
-        ours = self._view.run(market, theirs.session, from_seq, from_seq + 1)
+        ours = self._view.run(market, theirs.session, from_seq, from_seq + 1).entries
         first = await self._fetch(client, peer, market, theirs, from_seq, theirs.next_seq)
         if ours and first is not None and first.encoded not in ours:
             await self._fetch(client, peer, market, theirs, 0, from_seq)
@@ -318,10 +331,12 @@ class SyncService:
                 request=client.next_request(), market=market, session=head.session, from_seq=from_seq, to_seq=to_seq
             )
             page = await client.ask(wanted, Run)
-            entries = await trio.to_thread.run_sync(_verify_run, self._digests, page.entries, wanted)
+            start, entries = await trio.to_thread.run_sync(_verify_run, self._digests, page, wanted)
             if not entries:
                 break
             first = first or entries[0]
+            if start is not None:
+                await self._on_start(market, start, peer)
             self._fetched += len(entries)
             from_seq = entries[-1].entry.header.seq + 1
             await self._on_entries(market, entries, peer)
@@ -363,13 +378,14 @@ class SyncService:
         if isinstance(message, GetRun):
             held = self._view.run(message.market, message.session, message.from_seq, message.to_seq)
             page: list[bytes] = []
-            room = PAGE_BYTES
-            for encoded in held:
+            room = PAGE_BYTES - sum(len(body) + 8 for body in held.bodies)
+            for encoded in held.entries:
                 room -= len(encoded) + 8
-                if room < 0:
+                if room < 0 and page:
                     break
                 page.append(encoded)
-            return Run(request=message.request, has_more=len(page) < len(held), entries=tuple(page))
+            has_more = len(page) < len(held.entries)
+            return Run(request=message.request, has_more=has_more, entries=tuple(page), bodies=held.bodies)
         raise RemoteProtocolError("SYNC-2", f"expected Compare, GetRun or GetProofs, was {type(message).__name__}")
 
 
@@ -385,16 +401,23 @@ def _parts_of(message: SyncMessage) -> int:
     return 1 + spans // SPANS_A_PART
 
 
-def _verify_run(digests: Digests, encoded: tuple[bytes, ...], wanted: GetRun) -> tuple[VerifiedEntry, ...]:
-    """Verify a page; each entry must be the one asked for, or another version of the one before it: a fork."""
+def _verify_run(digests: Digests, page: Run, wanted: GetRun) -> tuple[Start | None, tuple[VerifiedEntry, ...]]:
+    """Verify a page; each entry must be the one asked for, or another version of the one before it: a fork.
+
+    With bodies the page begins at a start further up. Spec: [SYNC-21].
+    """
     entries: list[VerifiedEntry] = []
+    start: Start | None = None
     seq = wanted.from_seq
-    for one in encoded:
+    for one in page.entries:
         entry = verify_entry(digests, one)
         header = entry.entry.header
+        if page.bodies and not entries:
+            start = verify_start(digests, entry, page.bodies)
+            seq = max(seq + 1, header.seq)
         is_rival = bool(entries) and header.seq == seq - 1 and entry.entry_hash != entries[-1].entry_hash
         if (header.market, header.session) != (wanted.market, wanted.session) or not (header.seq == seq or is_rival):
             raise RemoteProtocolError("SYNC-2", f"expected entry {seq} of the feed asked for, was {header.seq}")
         seq = header.seq + 1
         entries.append(entry)
-    return tuple(entries)
+    return start, tuple(entries)

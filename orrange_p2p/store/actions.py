@@ -8,6 +8,7 @@ from orrange_p2p.core.codec import MAX_ENTRY_BYTES, decode_item, encode_item
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import (
     Action,
+    CutFeed,
     PersistBlock,
     PersistEntry,
     PersistEvidence,
@@ -17,10 +18,11 @@ from orrange_p2p.core.events import (
 from orrange_p2p.core.evidence import VerifiedEvidence, verify_evidence
 from orrange_p2p.core.messages import OrderItem, TicketItem
 from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.starts import verify_start
 from orrange_p2p.core.types import Epoch, MarketId, SignedTrade
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import RemoteProtocolError, StoreError
-from orrange_p2p.store.interface import EntryRecord, Mark, Store, StoreBatch, TradeRecord
+from orrange_p2p.store.interface import CutRecord, EntryRecord, Mark, Store, StoreBatch, TradeRecord
 
 WINDOW_MARK = b"window:"
 EVIDENCE_MARK = b"evidence:"
@@ -30,6 +32,7 @@ def batch_of(actions: Sequence[Action]) -> StoreBatch | None:
     """All that must be on disk of some actions, or None if nothing must."""
     batch = StoreBatch(
         entries=tuple(entry_record(one) for one in actions if isinstance(one, PersistEntry)),
+        cuts=tuple(cut_record(one) for one in actions if isinstance(one, CutFeed)),
         blocks=tuple(one.block for one in actions if isinstance(one, PersistBlock)),
         trades=tuple(trade_record(one) for one in actions if isinstance(one, PersistTrade)),
         marks=(
@@ -37,7 +40,7 @@ def batch_of(actions: Sequence[Action]) -> StoreBatch | None:
             *(evidence_mark(one) for one in actions if isinstance(one, PersistEvidence)),
         ),
     )
-    return batch if batch.entries or batch.blocks or batch.trades or batch.marks else None
+    return batch if batch != StoreBatch() else None
 
 
 def load_entries(store: Store, digests: Digests, market: MarketId) -> tuple[tuple[VerifiedEntry, Epoch], ...]:
@@ -49,6 +52,34 @@ def load_entries(store: Store, digests: Digests, market: MarketId) -> tuple[tupl
     try:
         return tuple(
             (verify_entry(digests, record.encoded), record.effective_epoch) for record in store.entries(market)
+        )
+    except RemoteProtocolError as error:
+        raise _foreign(error) from error
+
+
+def load_cuts(store: Store, digests: Digests, market: MarketId) -> tuple[CutFeed, ...]:
+    """Where a market's feeds were cut, verified again; to be loaded before the entries.
+
+    Raises:
+        StoreError: a record is damaged, or the entry that a feed begins with is not there.
+    """
+    records = {record.session: record for record in store.cuts(market)}
+    first = {
+        record.session: record
+        for record in store.entries(market)
+        if record.session in records and record.entry_hash == records[record.session].entry_hash
+    }
+    if len(first) != len(records):
+        raise StoreError("the store lacks an entry that a feed begins with: restore it from a backup")
+    try:
+        return tuple(
+            CutFeed(
+                market=market,
+                start=verify_start(digests, verify_entry(digests, first[session].encoded), record.bodies),
+                effective=record.effective_epoch,
+                ticket_nonce=record.ticket_nonce,
+            )
+            for session, record in records.items()
         )
     except RemoteProtocolError as error:
         raise _foreign(error) from error
@@ -107,6 +138,20 @@ def entry_record(action: PersistEntry) -> EntryRecord:
         encoded=action.entry.encoded,
         effective_epoch=action.effective,
         is_own=action.is_own,
+    )
+
+
+def cut_record(action: CutFeed) -> CutRecord:
+    """Where a feed was cut as the store keeps it."""
+    entry = action.start.entry
+    return CutRecord(
+        market=action.market,
+        session=entry.entry.header.session,
+        seq=entry.entry.header.seq,
+        entry_hash=entry.entry_hash,
+        effective_epoch=action.effective,
+        ticket_nonce=action.ticket_nonce,
+        bodies=tuple(body.encoded for body in action.start.bodies),
     )
 
 

@@ -44,6 +44,13 @@ class DiskTables:
         """Write a sealed record."""
         self._transaction.put(key, sealed, db=self._databases[table])
 
+    def drop_range(self, table: Table, low: bytes, high: bytes) -> None:
+        """Delete every record with `low <= key < high`."""
+        cursor = self._transaction.cursor(self._databases[table])
+        is_found = cursor.set_range(low)
+        while is_found and cursor.key() < high:
+            is_found = cursor.delete()
+
     def drop_after(self, table: Table, key: bytes) -> None:
         """Delete every record whose key is greater than `key`."""
         cursor = self._transaction.cursor(self._databases[table])

@@ -33,6 +33,22 @@ class EntryRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CutRecord:
+    """Where a session's feed begins that was cut: the seq and hash of its first entry, and the bodies that it lists.
+
+    One a market and session, the last one written. Writing it drops the session's entries below `seq`.
+    """
+
+    market: MarketId
+    session: Address
+    seq: int
+    entry_hash: EntryHash
+    effective_epoch: Epoch
+    ticket_nonce: int
+    bodies: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TradeRecord:
     """A completed ticket with everything needed to settle it; `signed_trade` is opaque here.
 
@@ -64,6 +80,7 @@ class StoreBatch:
     """
 
     entries: tuple[EntryRecord, ...] = ()
+    cuts: tuple[CutRecord, ...] = ()
     blocks: tuple[BlockFacts, ...] = ()
     trades: tuple[TradeRecord, ...] = ()
     marks: tuple[Mark, ...] = ()
@@ -97,8 +114,8 @@ class StoreStatistics:
 class Store(Protocol):
     """One node's records. Every method may be called from any thread.
 
-    Iterators read in short steps and see what is committed while they run; entries are only ever added, so an
-    iterator misses none that was there when it began.
+    Iterators read in short steps and see what is committed while they run; entries are only ever added, or dropped
+    below a cut, so an iterator misses none that was there when it began and still is.
 
     Errors, from any method: `StoreError` if the disk fails, a record does not match its checksum or the store is
     closed; `InternalError` if the caller hands over a value that no record can hold (nothing is written).
@@ -121,6 +138,9 @@ class Store(Protocol):
 
     def entries(self, market: MarketId) -> Iterator[EntryRecord]:
         """The entries of one market, ascending by (session, seq, entry hash)."""
+
+    def cuts(self, market: MarketId) -> Iterator[CutRecord]:
+        """Where feeds of one market were cut, ascending by session."""
 
     def markets(self) -> Iterator[MarketId]:
         """The markets that have entries, ascending."""

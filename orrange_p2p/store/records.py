@@ -16,7 +16,7 @@ from orrange_p2p.core.types import U64_MAX, Address, EntryHash, Epoch, MarketId,
 from orrange_p2p.errors import InternalError
 from orrange_p2p.store import blocks as block_records
 from orrange_p2p.store.damage import DamagedRecord
-from orrange_p2p.store.interface import EntryRecord, Mark, StoreBatch, TradePath, TradeRecord
+from orrange_p2p.store.interface import CutRecord, EntryRecord, Mark, StoreBatch, TradePath, TradeRecord
 
 CHECKSUM_BYTES = 8
 RECORD_MAX_BYTES = 1 << 20
@@ -37,6 +37,7 @@ class Table(StrEnum):
 
     META = "meta"
     ENTRIES = "entries"
+    CUTS = "cuts"
     BLOCKS = "blocks"
     TRADES = "trades"
     MARKS = "marks"
@@ -70,6 +71,7 @@ def unseal(table: Table, key: bytes, sealed: bytes) -> bytes:
 def encode_batch(batch: StoreBatch) -> list[Row]:
     """The rows of a batch, in the order in which they are to be written."""
     rows = [_entry_row(entry) for entry in batch.entries]
+    rows += [_cut_row(cut) for cut in batch.cuts]
     rows += [
         make_row(Table.BLOCKS, block_key(block.number), block_records.encode_block(block)) for block in batch.blocks
     ]
@@ -120,6 +122,31 @@ def decode_entry(key: bytes, body: bytes) -> EntryRecord:
     raise DamagedRecord("an entry record has an unknown form")
 
 
+def decode_cut(key: bytes, body: bytes) -> CutRecord:
+    """Read a cut back; a `DamagedRecord` if it is not exactly what `encode_batch` writes."""
+    match _load("cut", body):
+        case [int() as seq, bytes() as entry_hash, int() as effective_epoch, int() as ticket_nonce, [*bodies]] if len(
+            key
+        ) == _SEQ_AT and all(isinstance(one, bytes) for one in bodies):
+            record = CutRecord(
+                market=MarketId(key[:DIGEST_BYTES]),
+                session=Address(key[DIGEST_BYTES:]),
+                seq=seq,
+                entry_hash=EntryHash(entry_hash),
+                effective_epoch=Epoch(effective_epoch),
+                ticket_nonce=ticket_nonce,
+                bodies=tuple(bodies),
+            )
+            if _cut_body(record) == body:
+                return record
+    raise DamagedRecord("a cut record has an unknown form")
+
+
+def entries_below(key: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """The half-open range of entry keys that a cut drops."""
+    return key, key + decode_cut(key, body).seq.to_bytes(SEQ_BYTES, "big")
+
+
 def decode_trade(key: bytes, body: bytes) -> TradeRecord:
     """Read a trade back; a `DamagedRecord` if it is not exactly what `encode_batch` writes."""
     match _load("trade", body):
@@ -147,6 +174,19 @@ def _entry_row(entry: EntryRecord) -> Row:
     )
     _u64("effective_epoch", entry.effective_epoch)
     return make_row(Table.ENTRIES, key, _entry_body(entry))
+
+
+def _cut_row(cut: CutRecord) -> Row:
+    key = _sized("market", cut.market, DIGEST_BYTES) + _sized("session", cut.session, ADDRESS_BYTES)
+    for name, value in (("seq", cut.seq), ("effective_epoch", cut.effective_epoch), ("ticket_nonce", cut.ticket_nonce)):
+        _u64(name, value)
+    _sized("entry_hash", cut.entry_hash, DIGEST_BYTES)
+    return make_row(Table.CUTS, key, _cut_body(cut))
+
+
+def _cut_body(cut: CutRecord) -> bytes:
+    numbers = [cut.seq, bytes(cut.entry_hash), int(cut.effective_epoch), cut.ticket_nonce]
+    return cbor2.dumps([*numbers, [bytes(body) for body in cut.bodies]])
 
 
 def _entry_body(entry: EntryRecord) -> bytes:

@@ -1,4 +1,4 @@
-"""The store over six tables of sealed rows: everything but where the rows lie.
+"""The store over seven tables of sealed rows: everything but where the rows lie.
 
 A holder of rows gives the primitives (`_write_rows`, `_read_page`, `_read_last`, `_read_one`, `_count`); what they
 mean is here, once, so that disk and memory cannot differ.
@@ -13,7 +13,15 @@ from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.types import MarketId
 from orrange_p2p.errors import InternalError, StoreError
 from orrange_p2p.store.damage import DamagedRecord, damaged
-from orrange_p2p.store.interface import EntryRecord, Mark, StoreBatch, StoreCounts, StoreStatistics, TradeRecord
+from orrange_p2p.store.interface import (
+    CutRecord,
+    EntryRecord,
+    Mark,
+    StoreBatch,
+    StoreCounts,
+    StoreStatistics,
+    TradeRecord,
+)
 from orrange_p2p.store.records import (
     DIGEST_BYTES,
     ENTRY_KEY_BYTES,
@@ -21,9 +29,11 @@ from orrange_p2p.store.records import (
     Table,
     block_key,
     decode_block,
+    decode_cut,
     decode_entry,
     decode_trade,
     encode_batch,
+    entries_below,
     make_row,
     name_key,
     secret_row,
@@ -35,7 +45,7 @@ if TYPE_CHECKING:
 
 _Record = TypeVar("_Record")
 
-FORMAT = b"orrange store 1"
+FORMAT = b"orrange store 2"
 FORMAT_KEY = b"format"
 NETWORK_KEY = b"network"
 NETWORK_ID_BYTES = 32
@@ -54,6 +64,9 @@ class Tables(Protocol):
     def drop_after(self, table: Table, key: bytes) -> None:
         """Delete every record whose key is greater than `key`."""
 
+    def drop_range(self, table: Table, low: bytes, high: bytes) -> None:
+        """Delete every record with `low <= key < high`."""
+
 
 def identity_rows(network_id: bytes) -> list[Row]:
     """What a new store is created with: the format and the network it belongs to."""
@@ -68,7 +81,7 @@ def missing_store(where: str) -> StoreError:
 
 
 def apply_rows(tables: Tables, rows: Sequence[Row]) -> None:
-    """Write rows inside a transaction, with the two rules that look at what is there: reorgs, and secrets once."""
+    """Write rows inside a transaction, with the rules that look at what is there: reorgs, secrets once, and cuts."""
     for row in rows:
         old = tables.get(row.table, row.key) if row.table in (Table.BLOCKS, Table.SECRETS) else None
         if old is not None and old != row.sealed:
@@ -77,6 +90,8 @@ def apply_rows(tables: Tables, rows: Sequence[Row]) -> None:
             if _block(row.key, old).hash != _block(row.key, row.sealed).hash:
                 tables.drop_after(row.table, row.key)
         tables.put(row.table, row.key, row.sealed)
+        if row.table is Table.CUTS:
+            tables.drop_range(Table.ENTRIES, *entries_below(row.key, unseal(row.table, row.key, row.sealed)))
 
 
 def _block(key: bytes, sealed: bytes) -> BlockFacts:
@@ -163,6 +178,13 @@ class RecordStore(ABC):
             if key[:DIGEST_BYTES] != market:
                 return
             yield self._decoded(decode_entry, key, body)
+
+    def cuts(self, market: MarketId) -> Iterator[CutRecord]:
+        """Where feeds of one market were cut, ascending by session."""
+        for key, body in self._scan(Table.CUTS, market):
+            if key[:DIGEST_BYTES] != market:
+                return
+            yield self._decoded(decode_cut, key, body)
 
     def markets(self) -> Iterator[MarketId]:
         """The markets that have entries, ascending."""

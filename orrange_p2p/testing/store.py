@@ -129,6 +129,12 @@ class _MemoryTables:
             self._journal.append((table, later, self._rows[table].pop(later)))
         self._keys[table] = None
 
+    def drop_range(self, table: Table, low: bytes, high: bytes) -> None:
+        keys = self._sorted(table)
+        for key in keys[bisect_left(keys, low) : bisect_left(keys, high)]:
+            self._journal.append((table, key, self._rows[table].pop(key)))
+        self._keys[table] = None
+
     def page(self, table: Table, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         keys = self._sorted(table)
         first = bisect_left(keys, start)
