@@ -135,7 +135,7 @@ def decode_cut(key: bytes, body: bytes) -> CutRecord:
                 entry_hash=EntryHash(entry_hash),
                 effective_epoch=Epoch(effective_epoch),
                 ticket_nonce=ticket_nonce,
-                bodies=tuple(bodies),
+                bodies=tuple(one for one in bodies if isinstance(one, bytes)),
             )
             if _cut_body(record) == body:
                 return record

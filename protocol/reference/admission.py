@@ -1,13 +1,14 @@
-"""First admission: an order that its owner could not pay for when it came is void for good.
+"""First admission: an order that its owner could not pay for when it was placed is void.
 
 An owner's items are read in one order, whatever feeds they stand in; what each order meets is what came before it.
-Spec: protocol/spec/03-orders.md [FUND-5], [ORD-7].
+Spec: protocol/spec/03-orders.md [FUND-5], [FUND-8], [ORD-7].
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from protocol.reference.chain import Block, ChainView, view_at_fund_block
+from protocol.reference.checkpoints import base_epochs
 from protocol.reference.feeds import CANCEL, OFFER, ORDER, TICKET, Entry, Feed
 from protocol.reference.funds import Amounts, fits, less, need, token_allocations
 from protocol.reference.holds import Hold, count_lots, free_lots, holds_of_offer, holds_of_ticket_item, is_live_hold
@@ -44,15 +45,16 @@ def admit_orders(
     standing = [feed for feed in feeds if feed.standing]
     admitted: dict[Digest, Placed] = {}
     for owner in sorted({feed.standing[0].owner for feed in standing}):
-        admitted |= admitted_orders(setting, items_of_owner(standing, owner, epoch), placed)
+        items = items_of_owner(standing, owner, epoch, base_epochs(standing).get(owner, 0))
+        admitted |= admitted_orders(setting, items, placed)
     return {
         order_id: replace(order, is_void=order.is_void or order_id not in admitted)
         for order_id, order in placed.items()
     }
 
 
-def items_of_owner(feeds: Iterable[Feed], owner: Address, epoch: int) -> list[tuple[Entry, int]]:
-    """Where an owner's items stand, in (claimed epoch, session, seq, index) order."""
+def items_of_owner(feeds: Iterable[Feed], owner: Address, epoch: int, base_epoch: int = 0) -> list[tuple[Entry, int]]:
+    """Where an owner's items stand, in (placed epoch, session, seq, index) order. Spec: [FUND-8]."""
     items = [
         (entry, index)
         for feed in feeds
@@ -60,7 +62,7 @@ def items_of_owner(feeds: Iterable[Feed], owner: Address, epoch: int) -> list[tu
         for entry in counted_entries(feed, epoch)
         for index in range(len(entry.items))
     ]
-    return sorted(items, key=lambda item: (item[0].epoch, item[0].session, item[0].seq, item[1]))
+    return sorted(items, key=lambda item: (max(base_epoch, item[0].epoch), item[0].session, item[0].seq, item[1]))
 
 
 def admitted_orders(
@@ -73,7 +75,8 @@ def admitted_orders(
         item = entry.items[index]
         if item[0] == ORDER:
             order = by_place.get((entry.session, (entry.seq, index)))
-            if order is not None and not order.is_void and is_admitted(setting, told, order):
+            is_good = order is not None and not order.is_void
+            if order is not None and is_good and (order.is_ended or is_admitted(setting, told, order)):
                 told.admitted[order.order_id] = order
         elif item[0] == CANCEL:
             named = told.admitted.get(item[1])
@@ -97,13 +100,13 @@ def own_hold(setting: Setting, entry: Entry, index: int, told: Told) -> list[Hol
 def is_admitted(setting: Setting, told: Told, order: Placed) -> bool:
     """Say whether an order's whole quantity is paid for besides what its owner had said before. Spec: [FUND-5]."""
     market, owner = setting.market, order.order.owner
-    view = view_at_fund_block(setting.blocks, setting.clock, order.claimed_epoch)
+    view = view_at_fund_block(setting.blocks, setting.clock, order.placed_epoch)
     if view is None:
         return False
     open_orders = {
         earlier.order_id: earlier
         for earlier in told.admitted.values()
-        if is_open(setting.clock, view, told, earlier, order.claimed_epoch)
+        if is_open(setting.clock, view, told, earlier, order.placed_epoch)
     }
     if len(open_orders) >= LIVE_ORDERS_MAX:
         return False
@@ -118,7 +121,7 @@ def is_admitted(setting: Setting, told: Told, order: Placed) -> bool:
 
 def is_open(clock: Clock, view: ChainView, told: Told, order: Placed, epoch: int) -> bool:
     """Say whether an earlier order could still trade by what was said and settled then. Spec: [FUND-5]."""
-    is_over = order.order_id in told.cancelled or has_ended(clock, order, epoch)
+    is_over = order.is_ended or order.order_id in told.cancelled or has_ended(clock, order, epoch)
     return not is_over and unsettled_lots(view, order) > 0
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from protocol.reference.admission import Setting, admit_orders
 from protocol.reference.cbor import Value, encode
 from protocol.reference.chain import Block, view_at_fund_block
-from protocol.reference.checkpoints import true_feeds
+from protocol.reference.checkpoints import base_epochs, feeds_at, placed_anew, true_feeds
 from protocol.reference.convictions import convicted_by_own_feeds
-from protocol.reference.feeds import Forks, read_feeds
+from protocol.reference.feeds import Forks, Start, read_feeds
 from protocol.reference.funds import funded_orders, may_owner_match, may_session_match
 from protocol.reference.holds import free_lots, is_live_hold, read_holds
 from protocol.reference.orders import is_live, orders_of
@@ -26,7 +26,7 @@ class BookOrder:
 
     order_id: Digest
     order: Order
-    claimed_epoch: int
+    placed_epoch: int
     free: tuple[LotRange, ...]
     is_matchable: bool
 
@@ -52,6 +52,7 @@ def compute_book(
     convicted: Sequence[Address] = (),
     forks: Forks | None = None,
     quote_per_bond: int = 1,
+    starts: Iterable[Start] = (),
 ) -> Book | None:
     """Join what the feeds and the chain say about a market. Spec: [BOOK-1..3], [ORD-6], [HOLD-4], [HOLD-5], [FUND-4].
 
@@ -65,6 +66,7 @@ def compute_book(
         convicted: The sessions that evidence from elsewhere convicts in the market. Spec: [EVID-4].
         forks: Where evidence from elsewhere shows forks. Spec: [EVID-1].
         quote_per_bond: Quote units that one micro-unit of a bond stands for. Spec: [FUND-6].
+        starts: Where feeds begin that are not held from seq 0. Spec: [FEED-16].
 
     Returns:
         The book, or None while the epoch's fund block is unknown.
@@ -73,8 +75,10 @@ def compute_book(
     if view is None:
         return None
     this_market = market_id(domain, market)
-    feeds = true_feeds(domain, clock, market, read_feeds(domain, encoded_entries, forks))
-    said = {order.order_id: order for feed in feeds for order in orders_of(domain, clock, market, feed, epoch)}
+    whole = true_feeds(domain, clock, market, read_feeds(domain, encoded_entries, forks, starts))
+    feeds = feeds_at(domain, clock, market, whole, epoch)
+    orders = [order for feed in feeds for order in orders_of(domain, clock, market, feed, epoch)]
+    said = placed_anew(orders, base_epochs(feeds))
     setting = Setting(domain=domain, market_id=this_market, market=market, clock=clock, blocks=blocks)
     placed = admit_orders(setting, feeds, said, epoch)
     holds = [hold for hold in read_holds(domain, clock, feeds, placed, epoch) if is_live_hold(view, hold)]
@@ -104,7 +108,7 @@ def compute_book(
             BookOrder(
                 order_id=order_id,
                 order=placed[order_id].order,
-                claimed_epoch=placed[order_id].claimed_epoch,
+                placed_epoch=placed[order_id].placed_epoch,
                 free=tuple(free[order_id]),
                 is_matchable=order_id in funded,
             )
@@ -117,7 +121,7 @@ def compute_book(
 def encode_book(book: Book) -> bytes:
     """The bytes that two nodes with the same entries, chain and epoch agree on. Spec: [BOOK-3]."""
     rows: list[Value] = [
-        [row.order_id, row.claimed_epoch, encode_ranges(row.free), row.is_matchable] for row in book.orders
+        [row.order_id, row.placed_epoch, encode_ranges(row.free), row.is_matchable] for row in book.orders
     ]
     return encode([book.market, book.epoch, book.block.number, book.block.hash, rows, list(book.dead_sessions)])
 

@@ -120,6 +120,7 @@ class ChainView:
 
     block: Block
     blocks: tuple[Block, ...]
+    live_from_s: int = 0  # the earliest deadline with which a ticket can still settle, [HOLD-4]
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -144,7 +145,8 @@ def view_at_fund_block(blocks: Sequence[Block], clock: Clock, epoch: int) -> Cha
     early_enough = [block for block in blocks if block.time_s <= bound_s]
     if not early_enough or len(early_enough) == len(blocks):
         return None
-    return ChainView(block=early_enough[-1], blocks=tuple(early_enough))
+    block = early_enough[-1]
+    return ChainView(block=block, blocks=tuple(early_enough), live_from_s=max(block.time_s, bound_s))
 
 
 def allocation(view: ChainView, market_id: Digest, market: Market, owner: Address, token: Address) -> int:

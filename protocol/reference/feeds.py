@@ -4,7 +4,7 @@ Spec: protocol/spec/02-feeds.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from protocol.reference.cbor import RefusedError, encode
@@ -19,8 +19,21 @@ EPOCHS_AHEAD_MAX = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a Checkpoint lists besides the items themselves: the next nonce, the Delegation, how many orders ended."""
+
+    next_nonce: int
+    delegation: list[Any]
+    ended: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A sound entry; each item is its decoded fields, the tag first."""
+    """A sound entry; each item is its decoded fields, the tag first.
+
+    With a `listing` it stands for a base: its items are those that the base lists, orders by nonce, ended ones first,
+    then Offers and TicketItems. Spec: [FEED-15], [FUND-8].
+    """
 
     session: Address
     owner: Address
@@ -31,6 +44,7 @@ class Entry:
     items_root: Digest
     items: tuple[list[Any], ...]
     entry_hash: Digest = ZERO_DIGEST
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +63,7 @@ class Feed:
 
     Attributes:
         known: Every sound entry, once.
-        standing: Those that count: contiguous from seq 0, unbroken, below any fork.
+        standing: Those that count: contiguous from seq 0 or from the start it was given, unbroken, below any fork.
         forked_seq: The lowest seq with two entries, or with a false Checkpoint below them (checkpoints.py judges), if
             there is one; the session is dead in the market then.
     """
@@ -100,14 +114,21 @@ def read_sound_entry(domain: Domain, encoded: bytes) -> Entry:
 Forks = Mapping[tuple[Address, Digest], int]  # the seq at which evidence shows a fork, by (session, market)
 
 
-def read_feeds(domain: Domain, encoded_entries: Iterable[bytes], forks: Forks | None = None) -> list[Feed]:
+Start = tuple[bytes, list[bytes]]  # an encoded entry that ends with a Checkpoint, and the bodies of what it lists
+
+
+def read_feeds(
+    domain: Domain, encoded_entries: Iterable[bytes], forks: Forks | None = None, starts: Iterable[Start] = ()
+) -> list[Feed]:
     """Sort entries into feeds; unsound ones leave no trace, order and repetition do not matter. Spec: [FEED-7..8].
 
     Args:
         domain: The deployment.
         encoded_entries: Entries of any session and market.
         forks: What evidence shows besides. Spec: [EVID-1].
+        starts: Where feeds begin that are not held from seq 0; they were allowed to. Spec: [FEED-16].
     """
+    bases = {(base.session, base.market): base for base in (read_start(domain, start) for start in starts)}
     shown = forks or {}
     known: dict[Digest, Entry] = {}
     for encoded in encoded_entries:
@@ -116,22 +137,71 @@ def read_feeds(domain: Domain, encoded_entries: Iterable[bytes], forks: Forks | 
         except RefusedError:
             continue
         known.setdefault(entry.entry_hash, entry)
-    names = sorted({(entry.session, entry.market) for entry in known.values()} | set(shown))
+    names = sorted({(entry.session, entry.market) for entry in known.values()} | set(shown) | set(bases))
     return [
         read_feed(
-            domain, name, [entry for entry in known.values() if (entry.session, entry.market) == name], shown.get(name)
+            domain,
+            name,
+            [entry for entry in known.values() if (entry.session, entry.market) == name],
+            shown.get(name),
+            bases.get(name),
         )
         for name in names
     ]
 
 
+def read_start(domain: Domain, start: Start) -> Entry:
+    """A base from its sound entry and the bodies that its Checkpoint lists, no more and no fewer. Spec: [FEED-16].
+
+    Raises:
+        RefusedError: if they are others, or if no true Checkpoint lists such.
+    """
+    encoded, bodies = start
+    entry = read_sound_entry(domain, encoded)
+    if entry.items[-1][0] != CHECKPOINT:
+        raise RefusedError("FEED-16", "expected an entry that ends with a Checkpoint, was another")
+    _, _, delegation, *lists = entry.items[-1]
+    if [keccak(body) for body in bodies] != [delegation, *(one for listed in lists for one in listed)]:
+        raise RefusedError("FEED-16", "expected the bodies that the Checkpoint lists, were others")
+    return base_of(entry, [read_item(body) for body in bodies])
+
+
+def base_of(entry: Entry, bodies: Sequence[list[Any]]) -> Entry:
+    """A Checkpoint's entry as a base: what it lists, in the order in which it stands there. Spec: [FUND-8].
+
+    Args:
+        entry: The entry; its last item is the Checkpoint.
+        bodies: The items that it lists, in the order of their hashes, the Delegation first.
+    """
+    _, next_nonce, _, live, ended, _, _ = entry.items[-1]
+    count = len(live) + len(ended)
+    delegation, orders, tickets = bodies[0], bodies[1 : 1 + count], bodies[1 + count :]
+    tags = [item[0] for item in tickets]
+    is_good = delegation[0] == DELEGATION and all(item[0] == ORDER for item in orders) and tags == sorted(tags)
+    if not is_good or any(tag not in (OFFER, TICKET) for tag in tags):
+        raise RefusedError("FEED-16", "expected what a true Checkpoint lists, was something else")
+    by_nonce = [sorted(part, key=lambda item: item[1][3]) for part in (orders[len(live) :], orders[: len(live)])]
+    return replace(
+        entry,
+        items=(*by_nonce[0], *by_nonce[1], *tickets),
+        listing=Listing(next_nonce=next_nonce, delegation=delegation, ended=len(ended)),
+    )
+
+
 def read_feed(
-    domain: Domain, name: tuple[Address, Digest], entries: Sequence[Entry], shown_fork: int | None = None
+    domain: Domain,
+    name: tuple[Address, Digest],
+    entries: Sequence[Entry],
+    shown_fork: int | None = None,
+    base: Entry | None = None,
 ) -> Feed:
     """Find what counts among the distinct sound entries of one session and market. Spec: [FEED-2..6], [FEED-8]."""
-    forks = [seq for seq in (lowest_forked_seq(entries), shown_fork) if seq is not None]
+    if base is not None:
+        entries = [entry for entry in entries if entry.seq >= base.seq and entry.entry_hash != base.entry_hash]
+    first = [] if base is None else [base]
+    forks = [seq for seq in (lowest_forked_seq([*first, *entries]), shown_fork) if seq is not None]
     forked_seq = min(forks, default=None)
-    standing: list[Entry] = []
+    standing: list[Entry] = [one for one in first if forked_seq is None or one.seq < forked_seq]
     for entry in sorted(entries, key=lambda entry: entry.seq):
         is_below_fork = forked_seq is None or entry.seq < forked_seq
         if not is_below_fork or not follows(domain, standing, entry):
@@ -154,7 +224,7 @@ def lowest_forked_seq(entries: Sequence[Entry]) -> int | None:
 
 def follows(domain: Domain, standing: Sequence[Entry], entry: Entry) -> bool:
     """Say whether an entry is next after those that stand and breaks no rule of its feed. Spec: [FEED-2..5]."""
-    if entry.seq != len(standing):
+    if entry.seq != (standing[-1].seq + 1 if standing else 0):
         return False
     if not standing:
         return entry.prev_hash == ZERO_DIGEST and opens_with_its_only_delegation(domain, entry)

@@ -124,5 +124,5 @@ def funded_orders(
 def in_funding_order(placed: Mapping[Digest, Placed], order_ids: Iterable[Digest], owner: Address) -> list[Digest]:
     """An owner's orders, those first that are paid for first. Spec: [FUND-3]."""
     own = [placed[order_id] for order_id in order_ids if placed[order_id].order.owner == owner]
-    own.sort(key=lambda order: (order.claimed_epoch, order.order.session, order.place))
+    own.sort(key=lambda order: (order.placed_epoch, order.order.session, order.place))
     return [order.order_id for order in own]

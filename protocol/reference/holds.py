@@ -74,7 +74,7 @@ def holds_of_offer(
         and stands_before(entry, index, taker_order)
         and ready_signer is not None
         and ticket.epoch == ready_epoch
-        and ready_epoch <= entry.epoch <= ready_epoch + READY_EPOCHS
+        and (entry.listing is not None or ready_epoch <= entry.epoch <= ready_epoch + READY_EPOCHS)
         and is_ticket_sensible(clock, ticket)
     )
     if not counts:
@@ -96,7 +96,7 @@ def holds_of_ticket_item(
 ) -> list[Hold]:
     """What a TicketItem holds: the maker's lots, and the taker's if the taker signed. Spec: [HOLD-2].
 
-    A dead session's ticket binds its counterparty even where the session's own order is void. Spec: [HOLD-6].
+    A dead session's ticket binds its counterparty alone, its own orders are void. Spec: [HOLD-6].
     """
     _, ticket_fields, taker_signature, maker_signature = entry.items[index]
     ticket = ticket_from(ticket_fields)
@@ -107,12 +107,13 @@ def holds_of_ticket_item(
         recover(ticket_digest, maker_signature) == entry.session
         and (is_session_dead or stands_before(entry, index, maker_order))
         and ticket.epoch <= entry.epoch
+        and (entry.listing is not None or epoch_start_s(clock, entry.epoch) <= ticket.deadline)
         and is_ticket_sensible(clock, ticket)
     )
     if not counts:
         return []
     holds: list[Hold] = []
-    if maker_order is not None and maker_order.order.session == entry.session:
+    if maker_order is not None and maker_order.order.session == entry.session and not is_session_dead:
         holds.append(maker_hold(ticket, ticket_digest, entry.epoch))
     if taker_order is not None and taker_order.order.session == taker_signer:
         holds.append(taker_hold(ticket, ticket_digest, entry.epoch))
@@ -171,7 +172,7 @@ def is_ticket_sensible(clock: Clock, ticket: Ticket) -> bool:
 
 def is_live_hold(view: ChainView, hold: Hold) -> bool:
     """Say whether a ticket can still settle as the chain's clock goes. Spec: [HOLD-4]."""
-    return view.block.time_s <= hold.ticket.deadline
+    return view.live_from_s <= hold.ticket.deadline
 
 
 def free_lots(view: ChainView, placed: Placed, live_holds: Iterable[Hold]) -> list[LotRange]:

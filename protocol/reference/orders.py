@@ -37,11 +37,13 @@ class Placed:
 
     Attributes:
         claimed_epoch: The epoch of its entry.
+        placed_epoch: That, or the owner's newest base's if it is later. Spec: [FUND-8].
         place: Its (seq, index).
         signer: Whom its signature recovers to.
         is_void: By [ORD-1..4], and by [FUND-5] once admission has spoken.
         is_cancelled: By a later Cancel of its feed.
-        is_session_dead: Whether its session forked in this market.
+        is_session_dead: Whether its session forked in this market; then it is void.
+        is_ended: Whether a base lists it for its tickets alone.
     """
 
     order_id: Digest
@@ -52,6 +54,8 @@ class Placed:
     is_void: bool
     is_cancelled: bool
     is_session_dead: bool
+    placed_epoch: int = 0
+    is_ended: bool = False
 
 
 def counted_entries(feed: Feed, epoch: int) -> list[Entry]:
@@ -68,11 +72,13 @@ def orders_of(domain: Domain, clock: Clock, market: Market, feed: Feed, epoch: i
     placed: list[Placed] = []
     highest_nonce = -1
     for entry in counted_entries(feed, epoch):
+        highest_nonce = entry.listing.next_nonce - 1 if entry.listing is not None else highest_nonce
         for index, item in enumerate(entry.items):
             if item[0] != ORDER:
                 continue
             order, signature = order_from(item[1]), item[2]
-            is_next_nonce = order.nonce > highest_nonce
+            is_ended = entry.listing is not None and index < entry.listing.ended
+            is_next_nonce = order.nonce > highest_nonce or entry.listing is not None
             highest_nonce = max(highest_nonce, order.nonce)
             if (order.market, order.owner, order.session) != (entry.market, entry.owner, entry.session):
                 continue
@@ -88,9 +94,11 @@ def orders_of(domain: Domain, clock: Clock, market: Market, feed: Feed, epoch: i
                     claimed_epoch=entry.epoch,
                     place=(entry.seq, index),
                     signer=signer,
-                    is_void=not is_good,
-                    is_cancelled=is_cancelled(feed, epoch, order_id, (entry.seq, index)),
+                    is_void=not is_good or feed.is_dead,
+                    is_cancelled=is_ended or is_cancelled(feed, epoch, order_id, (entry.seq, index)),
                     is_session_dead=feed.is_dead,
+                    placed_epoch=entry.epoch,
+                    is_ended=is_ended,
                 )
             )
     return placed

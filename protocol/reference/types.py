@@ -110,6 +110,7 @@ class Constants:
     dead_s: int
     period_s: int
     beacon_lag_s: int
+    checkpoint_age_s: int
     bond_multiple: int
 
 

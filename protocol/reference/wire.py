@@ -154,6 +154,8 @@ TICKET_BODY = record(
     DIGEST, DIGEST, U64, U64, U64, U64, U64, U64, U64, U64, one_of(0, 1), U32, ADDRESS, U8, DIGEST
 )  # fmt: skip
 DECLINE_REASON = one_of(1, 2, 3, 4, 5, 6)
+HASHES_MAX = 256
+LISTED = ascending(DIGEST, at_most=HASHES_MAX)
 
 ITEMS: dict[int, Shape] = {
     1: record(one_of(1), ADDRESS, ADDRESS, PEER_ID, octets(32), SIGNATURE, octets(64)),
@@ -162,7 +164,7 @@ ITEMS: dict[int, Shape] = {
     4: record(one_of(4), TICKET_BODY, SIGNATURE, U64, SIGNATURE),
     5: record(one_of(5), TICKET_BODY, SIGNATURE, SIGNATURE),
     6: record(one_of(6), DIGEST, DIGEST, U64, DECLINE_REASON),
-    7: record(one_of(7), U64, ascending(DIGEST), ascending(DIGEST), ascending(DIGEST)),
+    7: record(one_of(7), U64, DIGEST, LISTED, LISTED, LISTED, LISTED),
 }
 
 
@@ -359,7 +361,7 @@ SYNC_FRAMES = tagged(
     {
         1: record(one_of(1), U64, ADDRESS, ascending(DIGEST, at_most=256)),
         3: record(one_of(3), U64, DIGEST, ADDRESS, U64, U64),
-        4: record(one_of(4), U64, boolean, sequence(encoded_entry)),
+        4: record(one_of(4), U64, boolean, sequence(encoded_entry), sequence(encoded_entry, at_most=1 + HASHES_MAX)),
         5: compare,
         6: differences,
         7: record(one_of(7), U64, DIGEST, ADDRESS),

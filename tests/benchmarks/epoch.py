@@ -66,7 +66,7 @@ def measure(size: Size, *, is_reached_across: bool) -> Times:
     street = Street(size.resting)
     engine = Engine(MARKET_ID, PERIOD)
     live = {row.order_id: row for row in (street.rest(street.order(), 0) for _ in range(size.resting))}
-    engine.apply((), [(row, row.claimed) for row in live.values()])
+    engine.apply((), [(row, row.placed) for row in live.values()])
     _settle(engine, live, engine.entitlements())
     epoch_ms: list[float] = []
     baseline_ms: list[float] = []
@@ -76,7 +76,7 @@ def measure(size: Size, *, is_reached_across: bool) -> Times:
         come = [street.rest(street.order(), epoch) for _ in range(size.newcomers)]
         if is_reached_across:
             come.append(street.rest(street.order_at(Side.BUY, MIDDLE_TICKS + DEEP_TICKS, 1), epoch))
-        placed = [(row, row.claimed) for row in come]
+        placed = [(row, row.placed) for row in come]
         started = time.process_time()
         engine.apply(gone, placed)
         entitled = engine.entitlements()
@@ -103,8 +103,8 @@ def measure_crush(count: int, epochs: int = 5) -> Times:
     pieces = 0
     for _ in range(epochs):
         engine = Engine(MARKET_ID, PERIOD)
-        engine.apply((), [(row, row.claimed) for row in bids])
-        placed = [(row, row.claimed) for row in asks]
+        engine.apply((), [(row, row.placed) for row in bids])
+        placed = [(row, row.placed) for row in asks]
         started = time.process_time()
         engine.apply((), placed)
         pieces += len(engine.entitlements())
@@ -127,7 +127,7 @@ def _settle(engine: Engine, live: dict[OrderId, BookOrder], entitled: tuple[Piec
         free = complement(union([*complement(row.free, quantity_lots), *lots]), quantity_lots)
         if total(free):
             live[order_id] = replace(row, free=free)
-            partly.append((live[order_id], row.claimed))
+            partly.append((live[order_id], row.placed))
         else:
             filled.append(order_id)
     engine.apply((), partly)
@@ -142,13 +142,13 @@ def _thin_out(engine: Engine, live: dict[OrderId, BookOrder], excess: list[Order
 
 def _sort_again(live: dict[OrderId, BookOrder]) -> float:
     """Sort both sides from nothing, best first; returns the CPU milliseconds that took."""
-    owners = {(row.claimed, row.order.owner) for row in live.values()}
+    owners = {(row.placed, row.order.owner) for row in live.values()}
     ranks = {(claimed, owner): PERIOD.rank(claimed, owner, MARKET_ID) for claimed, owner in owners}
 
     def priority(row: BookOrder) -> tuple[int, int, bytes, bytes, int]:
         order = row.order
         price_ticks = order.price_ticks if order.side is Side.SELL else -order.price_ticks
-        return (price_ticks, row.claimed, ranks[row.claimed, order.owner], order.session, order.nonce)
+        return (price_ticks, row.placed, ranks[row.placed, order.owner], order.session, order.nonce)
 
     started = time.process_time()
     for side in Side:

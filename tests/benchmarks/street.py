@@ -55,7 +55,7 @@ class Street:
         return BookOrder(
             order_id=OrderId(self._source.randbytes(32)),
             order=order,
-            claimed=Epoch(epoch),
+            placed=Epoch(epoch),
             free=((0, order.quantity_lots),),
             is_matchable=True,
         )

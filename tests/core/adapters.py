@@ -50,6 +50,7 @@ def fast_preset(constants: reference.Constants) -> Preset:
         dead_s=constants.dead_s,
         period_s=constants.period_s,
         beacon_lag_s=constants.beacon_lag_s,
+        checkpoint_age_s=constants.checkpoint_age_s,
         bond_multiple=constants.bond_multiple,
     )
 
@@ -142,6 +143,7 @@ def fund_block(ledger: Ledger, epoch: int) -> BlockRef | None:
 def fast_book(feeds: Feeds, ledger: Ledger, epoch: int) -> Book | None:
     """The program's book, from scratch; None while its fund block is unknown."""
     block = fund_block(ledger, epoch)
+    feeds.advance_bases(types.Epoch(epoch))
     return None if block is None else compute_book(feeds, ledger, types.Epoch(epoch), block)
 
 
@@ -185,7 +187,7 @@ def as_fast_book(book: reference_book.Book) -> Book:
             BookOrder(
                 order_id=types.OrderId(row.order_id),
                 order=fast_order(row.order),
-                claimed=types.Epoch(row.claimed_epoch),
+                placed=types.Epoch(row.placed_epoch),
                 free=row.free,
                 is_matchable=row.is_matchable,
             )

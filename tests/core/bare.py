@@ -88,7 +88,7 @@ def make_bare(drawn: list[Row], seed: int) -> Bare:
         order_id = keccak(seed.to_bytes(8, "big") + number.to_bytes(4, "big"))
         orders.append(
             BookOrder(
-                order_id=order_id, order=order, claimed_epoch=EPOCH - claimed, free=free, is_matchable=is_matchable
+                order_id=order_id, order=order, placed_epoch=EPOCH - claimed, free=free, is_matchable=is_matchable
             )
         )
         assignment[order_id] = EPOCH - claimed + (habit - 8 if habit > 8 else 0)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from orrange_p2p.core.checkpoints import Implied
 from orrange_p2p.core.codec import compute_items_root, encode_entry, encode_item
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import EntriesReceived, SendTicketMessage, SyncRoundEnded, TicketMessageReceived
@@ -99,34 +98,30 @@ def signed_order(peer: Peer, side: Side, price_ticks: int, lots: int, nonce: int
     return OrderItem(signed=SignedOrder(order=order, signature=peer.session_key.sign(Digest(DIGESTS.order(order)))))
 
 
-def true_checkpoint(feed: Feed, epoch: int) -> Checkpoint:
+def true_checkpoint(feeds: Feeds, session: Address, epoch: int) -> Checkpoint:
     """What a feed implies after all that it holds, for its next entry. Spec: [FEED-13]."""
-    so_far = Implied(RULES)
-    for order in feed.orders.values():
-        if not order.is_cancelled:
-            so_far.note_order(order)
-    for hold in feed.holds:
-        so_far.note_hold(hold)
-    nonces = [order.order.nonce for order in feed.orders.values()]
-    return so_far.checkpoint(Epoch(epoch), 1 + max(nonces, default=-1))
+    said = feeds.next_checkpoint(session, Epoch(epoch))
+    assert said is not None
+    return said
 
 
-def false_checkpoints(feed: Feed, epoch: int) -> dict[str, Checkpoint]:
+def false_checkpoints(feeds: Feeds, session: Address, epoch: int) -> dict[str, Checkpoint]:
     """Every kind of lie that a Checkpoint after a feed's last entry can tell. Spec: [FEED-14]."""
-    so = true_checkpoint(feed, epoch)
-    dead = min({*feed.orders, OrderId(_unknown(1)[0])} - {*so.live_orders})
-    offer, ticket = map(TicketDigest, _unknown(2))
+    so = true_checkpoint(feeds, session, epoch)
+    body, offer, ticket = _unknown(3)
     return {
-        "lists a dead order": replace(so, live_orders=tuple(sorted((*so.live_orders, dead)))),
+        "lists a dead order": replace(so, live_orders=tuple(sorted((*so.live_orders, body)))),
         "omits a live order": replace(so, live_orders=so.live_orders[1:]),
+        "an ended order without a ticket": replace(so, ended_orders=(body,)),
         "another next nonce": replace(so, next_nonce=so.next_nonce + 1),
-        "an offer that is not there": replace(so, own_offers=tuple(sorted((*so.own_offers, offer)))),
-        "a ticket that is not there": replace(so, own_tickets=tuple(sorted((*so.own_tickets, ticket)))),
+        "another delegation": replace(so, delegation=body),
+        "an offer that is not there": replace(so, offers=tuple(sorted((*so.offers, offer)))),
+        "a ticket that is not there": replace(so, tickets=tuple(sorted((*so.tickets, ticket)))),
     }
 
 
-def _unknown(count: int) -> list[bytes]:
-    return [number.to_bytes(32, "big") for number in range(1, 1 + count)]
+def _unknown(count: int) -> list[Digest]:
+    return [Digest(number.to_bytes(32, "big")) for number in range(1, 1 + count)]
 
 
 def hear(world: World, target: Peer, source: Peer, entries: Iterable[VerifiedEntry]) -> None:

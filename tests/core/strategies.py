@@ -73,7 +73,7 @@ def lateness() -> st.SearchStrategy[Random]:
 def throw_assignment(book: Book, dice: Random) -> dict[Digest, int]:
     """Effective epochs: most as claimed, some later, a few after the book's own epoch."""
     late = (0, 0, 0, 0, 0, 1, 2, 5, 30)
-    return {row.order_id: row.claimed_epoch + dice.choice(late) for row in book.orders}
+    return {row.order_id: row.placed_epoch + dice.choice(late) for row in book.orders}
 
 
 def throw_skips(dice: Random) -> frozenset[tuple[bytes, bytes]]:

@@ -199,9 +199,9 @@ def test_orders_with_an_epoch_and_an_owner_each_fill_as_the_epochs_entitle(order
             tif=TimeInForce.IOC if is_ioc else TimeInForce.GTC,
             expiry_s=0,
         )
-        row = BookOrder(order_id=name(number), order=order, claimed=Epoch(0), free=((0, lots),), is_matchable=True)
+        row = BookOrder(order_id=name(number), order=order, placed=Epoch(0), free=((0, lots),), is_matchable=True)
         rows.append(replace(row, claimed=Epoch(number)))
-    engine.apply((), [(row, row.claimed) for row in rows])
+    engine.apply((), [(row, row.placed) for row in rows])
     pieces = engine.entitlements()
     assert [(piece.maker_order, piece.taker_order, piece.price_ticks, piece.lots) for piece in pieces] == fills
 

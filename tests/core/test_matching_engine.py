@@ -79,7 +79,7 @@ class Pad:
         return BookOrder(
             order_id=OrderId(self.count.to_bytes(32, "big")),
             order=order,
-            claimed=Epoch(epoch),
+            placed=Epoch(epoch),
             free=((0, lots),) if free is None else free,
             is_matchable=True,
         )
@@ -93,7 +93,7 @@ def pad() -> Pad:
 def engine_of(*rows: BookOrder) -> Engine:
     """An engine that was told these orders at once."""
     engine = Engine(MARKET, PERIOD)
-    engine.apply((), [(row, row.claimed) for row in rows])
+    engine.apply((), [(row, row.placed) for row in rows])
     return engine
 
 
@@ -283,7 +283,7 @@ def test_one_change_after_another_comes_to_the_same_as_all_at_once(seed: int) ->
     dice, rows = Random(seed), crowd(seed, 60)
     engine = Engine(MARKET, PERIOD)
     for row in dice.sample(rows, len(rows)):
-        engine.apply((), [(row, row.claimed)])
+        engine.apply((), [(row, row.placed)])
     gone = {row.order_id for row in dice.sample(rows, 20)}
     for order_id in sorted(gone):
         engine.apply((order_id,), ())
@@ -305,10 +305,10 @@ def test_an_order_may_leave_and_come_back_or_come_and_leave_in_one_change(pad: P
     others = [pad.order(BOB, BUY, price) for price in (80, 99, 101)]
     row = pad.order(ALICE, BUY, 100)
     engine = engine_of(row, *others)
-    engine.apply((row.order_id,), [(row, row.claimed)])
+    engine.apply((row.order_id,), [(row, row.placed)])
     assert [slot.price_ticks for slot in engine.side(BUY)] == [101, 100, 99, 80]
     new = pad.order(CAROL, BUY, 100)
-    engine.apply((), [(new, new.claimed), (replace(new, is_matchable=False), new.claimed)])
+    engine.apply((), [(new, new.placed), (replace(new, is_matchable=False), new.placed)])
     assert [slot.price_ticks for slot in engine.side(BUY)] == [101, 100, 99, 80]
     assert len(engine) == 4
 
@@ -316,7 +316,7 @@ def test_an_order_may_leave_and_come_back_or_come_and_leave_in_one_change(pad: P
 def test_an_order_that_is_matchable_no_more_leaves(pad: Pad) -> None:
     buy, sell = pad.order(ALICE, BUY, 100), pad.order(BOB, SELL, 90)
     engine = engine_of(buy, sell)
-    engine.apply((), [(replace(sell, is_matchable=False), sell.claimed)])
+    engine.apply((), [(replace(sell, is_matchable=False), sell.placed)])
     assert engine.entitlements() == ()
     assert len(engine) == 1
 
@@ -325,7 +325,7 @@ def test_fewer_free_lots_change_what_is_promised_and_the_digest(pad: Pad) -> Non
     buy, sell = pad.order(ALICE, BUY, 100), pad.order(BOB, SELL, 90, epoch=2)
     engine = engine_of(buy, sell)
     before = engine.window_digest(Epoch(2), BLOCK.hash)
-    engine.apply((), [(replace(buy, free=((3, 5),)), buy.claimed)])
+    engine.apply((), [(replace(buy, free=((3, 5),)), buy.placed)])
     assert [(piece.maker_from, piece.maker_to) for piece in engine.entitlements()] == [(3, 5)]
     assert engine.window_digest(Epoch(2), BLOCK.hash) != before
     assert engine.window_digest(Epoch(2), BLOCK.hash) == engine_of(replace(buy, free=((3, 5),)), sell).window_digest(
@@ -364,7 +364,7 @@ def test_the_window_digest_depends_on_epoch_block_and_market(pad: Pad) -> None:
     row = pad.order(ALICE, BUY, 100)
     engine = engine_of(row)
     other_market = Engine(MarketId(b"\x4e" * 32), PERIOD)
-    other_market.apply((), [(row, row.claimed)])
+    other_market.apply((), [(row, row.placed)])
     digests = {
         engine.window_digest(Epoch(1), BLOCK.hash),
         engine.window_digest(Epoch(2), BLOCK.hash),

@@ -122,7 +122,7 @@ def test_worlds_are_worth_comparing() -> None:
         matchable += sum(row.is_matchable for row in book.orders)
         cut += sum(row.free != ((0, row.order.quantity_lots),) for row in book.orders)
         dead += len(book.dead_sessions)
-        claimed = {row.order_id: row.claimed_epoch for row in book.orders}
+        claimed = {row.order_id: row.placed_epoch for row in book.orders}
         said_of = reference.Assignment(effective=claimed)
         pieces += len(reference.entitlements(book, said_of, PERIOD, parked_after=CLOCK.constants.w))
     assert live > 200

@@ -78,7 +78,7 @@ def open_all(world: World, dice: Random, share_absent: int = 3) -> Iterator[Told
             if row.order_id not in late:
                 late[row.order_id] = dice.choice(LATENESS)
                 windows.place(
-                    OrderId(row.order_id), Epoch(row.claimed_epoch), Epoch(row.claimed_epoch + late[row.order_id])
+                    OrderId(row.order_id), Epoch(row.placed_epoch), Epoch(row.placed_epoch + late[row.order_id])
                 )
         if dice.randrange(6) == 0:
             continue
@@ -86,7 +86,7 @@ def open_all(world: World, dice: Random, share_absent: int = 3) -> Iterator[Told
         windows.set_absent(Address(session) for session in absent)
         block = windows.ready_block(Epoch(epoch))
         assert block is not None
-        effective = {row.order_id: row.claimed_epoch + late[row.order_id] for row in book.orders}
+        effective = {row.order_id: row.placed_epoch + late[row.order_id] for row in book.orders}
         yield Told(windows, windows.open(Epoch(epoch), block), book, effective, absent, period)
 
 

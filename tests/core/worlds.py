@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from protocol.reference import chain, feeds
-from protocol.reference.checkpoints import implied
+from protocol.reference.checkpoints import implied_before
 from protocol.reference.signing import digest, keccak
 from protocol.reference.types import (
     BUY,
@@ -63,6 +63,7 @@ CONSTANTS = Constants(
     dead_s=4,
     period_s=600,
     beacon_lag_s=120,
+    checkpoint_age_s=19,
     bond_multiple=0,
 )
 CLOCK = Clock(constants=CONSTANTS, genesis_ms=1_700_000_000_250)
@@ -499,22 +500,27 @@ class World:
         known = [feed for feed in feeds.read_feeds(DOMAIN, self.entries) if (feed.session, feed.market) == names]
         before = known[0].standing if known else ()
         feed = feeds.Feed(session=names[0], market=names[1], known=(), standing=(*before, entry), forked_seq=None)
-        so = implied(DOMAIN, self.clock, MARKET, feed)
-        return [feeds.CHECKPOINT, so.next_nonce, list(so.live_orders), list(so.own_offers), list(so.own_tickets)]
+        so = implied_before(DOMAIN, self.clock, MARKET, feed, len(before))
+        return so.item if so is not None else [feeds.CHECKPOINT, 0, keccak(b"none is true"), [], [], [], []]
 
     def say_checkpoint(self, pen: Pen, way: int = 0) -> None:
-        """Let a pen end its next entry with a Checkpoint, a true one (0) or one that is false in some way."""
-        _, next_nonce, *lists = said = self.true_checkpoint(pen)
+        """Let a pen end its next entry with a Checkpoint, a true one (0) or one that is false in some way.
+
+        In way 8 it stands where it may not, if the pen's last entry claims this epoch.
+        """
+        if way != 8 and pen.last is not None and pen.last.epoch >= self.epoch:
+            self.epoch = pen.last.epoch + 1
+        _, next_nonce, _, *lists = said = self.true_checkpoint(pen)
         listed: list[list[Digest]] = [list(each) for each in lists]
-        dead = sorted({*self.order_ids, keccak(b"an order that nobody has seen")} - {*listed[0]})
+        stranger = keccak(b"an item that nobody has seen")
         if way == 1:
             said[1] = next_nonce + 1
         elif way == 2 and listed[0]:
-            said[2] = listed[0][1:]
+            said[3] = listed[0][1:]
         elif way == 3:
-            said[2] = sorted([*listed[0], dead[0]])
+            said[3] = sorted([*listed[0], stranger])
         elif way in (4, 5):
-            said[way - 1] = listed[way - 3][1:] or [keccak(b"a ticket that nobody has seen")]
+            said[way + 1] = listed[way - 2][1:] or [stranger]
         pen.items.append(said)
         if way == 6:
             pen.items.append(idle_item(pen))
@@ -523,8 +529,8 @@ class World:
         self.flush(pen)
 
     def _checkpoint(self, dice: Dice) -> None:
-        pen, way = self._pen(dice), dice.below(40)
-        self.say_checkpoint(pen, way if way < 8 else 0)
+        pen, way = self._pen(dice), dice.below(45)
+        self.say_checkpoint(pen, way if way < 9 else 0)
 
     def _fork(self, dice: Dice) -> None:
         pen = self._pen(dice)

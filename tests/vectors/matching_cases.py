@@ -62,7 +62,7 @@ class Sheet:
             BookOrder(
                 order_id=order_id,
                 order=Order(**(fields | terms)),
-                claimed_epoch=epoch,
+                placed_epoch=epoch,
                 free=((0, lots),) if free is None else free,
                 is_matchable=True,
             )

@@ -42,6 +42,7 @@ def rules_of(case: Case) -> MarketRules:
         epoch_ms=said["epoch_ms"],
         period_s=said["period_s"],
         beacon_lag_s=said["beacon_lag_s"],
+        checkpoint_age_s=said["checkpoint_age_s"],
         bond_multiple=said["bond_multiple"],
     )
     return MarketRules(

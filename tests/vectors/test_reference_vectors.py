@@ -288,7 +288,7 @@ def row_of(said: Case) -> BookOrder:
             arbitrators=tuple(types.Address(octets(one)) for one in order["arbitrators"]),
             security=int(order["security"]),
         ),
-        claimed=types.Epoch(int(said["claimed_epoch"])),
+        placed=types.Epoch(int(said["placed_epoch"])),
         free=tuple((int(first), int(second)) for first, second in said["free"]),
         is_matchable=said["is_matchable"],
     )

@@ -512,7 +512,7 @@ def describe_book(book: Book) -> Case:
             {
                 "order_id": plain(row.order_id),
                 "order": plain(row.order),
-                "claimed_epoch": plain(row.claimed_epoch),
+                "placed_epoch": plain(row.placed_epoch),
                 "free": plain(row.free),
                 "is_matchable": row.is_matchable,
             }
