@@ -315,7 +315,7 @@ class Feeds:
                 continue
             at = seq - feed.first_seq
             before = feed.start.bodies if feed.start is not None else ()
-            sources = (body for entry in feed.entries[:at] for body in bodies_in(entry))
+            sources = (body for entry in feed.entries[: at + 1] for body in bodies_in(entry))
             start = collect_start(feed.entries[at], chain(before, sources))
             found.append(Rebased(start=start, owners=tuple(self._begin(session, feed, start))))
         return found

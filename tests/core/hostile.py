@@ -7,6 +7,7 @@ from orrange_p2p.core.codec import compute_items_root, encode_entry, encode_item
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import EntriesReceived, SendTicketMessage, SyncRoundEnded, TicketMessageReceived
 from orrange_p2p.core.feed import Feed
+from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.messages import (
     Cancel,
     Checkpoint,
@@ -98,16 +99,19 @@ def signed_order(peer: Peer, side: Side, price_ticks: int, lots: int, nonce: int
     return OrderItem(signed=SignedOrder(order=order, signature=peer.session_key.sign(Digest(DIGESTS.order(order)))))
 
 
-def true_checkpoint(feeds: Feeds, session: Address, epoch: int) -> Checkpoint:
+def true_checkpoint(feed: Feed, epoch: int) -> Checkpoint:
     """What a feed implies after all that it holds, for its next entry. Spec: [FEED-13]."""
-    said = feeds.next_checkpoint(session, Epoch(epoch))
+    feeds = Feeds(RULES)
+    for entry in feed.entries:
+        feeds.add(entry)
+    said = feeds.next_checkpoint(feed.entries[0].entry.header.session, Epoch(epoch))
     assert said is not None
     return said
 
 
-def false_checkpoints(feeds: Feeds, session: Address, epoch: int) -> dict[str, Checkpoint]:
+def false_checkpoints(feed: Feed, epoch: int) -> dict[str, Checkpoint]:
     """Every kind of lie that a Checkpoint after a feed's last entry can tell. Spec: [FEED-14]."""
-    so = true_checkpoint(feeds, session, epoch)
+    so = true_checkpoint(feed, epoch)
     body, offer, ticket = _unknown(3)
     return {
         "lists a dead order": replace(so, live_orders=tuple(sorted((*so.live_orders, body)))),

@@ -1,6 +1,7 @@
 """What a Checkpoint may say, and that a false one kills its session where everybody sees it. Spec: [FEED-13..14]."""
 
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,10 @@ from orrange_p2p.core.feed import Outcome
 from orrange_p2p.core.feeds import Feeds
 from protocol.reference import feeds as reference_feeds
 from protocol.reference.book import encode_book
-from protocol.reference.checkpoints import end_at_false_checkpoint, true_feeds
+from protocol.reference.checkpoints import end_at_false_checkpoint, hash_of, true_feeds
+from protocol.reference.feeds import ORDER
+from protocol.reference.orders import order_from
+from protocol.reference.signing import digest
 from protocol.reference.types import SELL
 from tests.core.adapters import fast_book, fast_feeds, fast_ledger, fast_rules, kept_book, verified
 from tests.core.both import book_of_both, live, matchable
@@ -37,6 +41,14 @@ def forked_seqs(feeds: Feeds) -> dict[bytes, int | None]:
     return {session: feed.forked_from if feed.is_dead else None for session, feed in found.items() if feed}
 
 
+def order_items(world: World, *order_ids: bytes) -> list[list[Any]]:
+    """The Order items that these orders came from."""
+    feeds = reference_feeds.read_feeds(DOMAIN, world.entries)
+    items = [item for feed in feeds for entry in feed.standing for item in entry.items if item[0] == ORDER]
+    by_id = {digest(DOMAIN, "Order", order_from(item[1])): item for item in items}
+    return [by_id[order_id] for order_id in order_ids]
+
+
 def reference_forked_seqs(entries: list[bytes]) -> dict[bytes, int | None]:
     """The same of the reference."""
     read = true_feeds(DOMAIN, CLOCK, MARKET, reference_feeds.read_feeds(DOMAIN, entries))
@@ -45,7 +57,7 @@ def reference_forked_seqs(entries: list[bytes]) -> dict[bytes, int | None]:
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_false_checkpoint_kills_its_session_from_its_entry_on(lie: str) -> None:
-    """The entry is void with all that is in it, and what stood before it is no longer matchable. Spec: [FEED-14]."""
+    """The entry is void with all that is in it, and so is what stood before it. Spec: [FEED-6], [FEED-14]."""
     world = open_world()
     before, of_another = put(world, 0, SELL, 8), put(world, 1, SELL, 8)
     pen = world.pens[0]
@@ -56,9 +68,8 @@ def test_a_false_checkpoint_kills_its_session_from_its_entry_on(lie: str) -> Non
     book = book_of_both(world, world.epoch + 1)
     assert book.dead_sessions == (pen.session.address,)
     assert matchable(book) == [of_another]
-    assert sorted(live(book)) == sorted([before, of_another])
-    assert inside not in live(book)
-    assert after not in live(book)
+    assert live(book) == [of_another]
+    assert not {before, inside, after} & {*live(book)}
     assert reference_forked_seqs(world.entries)[pen.session.address] == 1
 
 
@@ -82,17 +93,18 @@ def test_a_checkpoint_lists_what_its_own_feed_says_up_to_it_and_what_is_not_over
     leased = put(world, 0, SELL, 8, **(LEASE | {"expiry": start_s + world.epoch // 2 + 3}))
     unpaid = put(world, 0, SELL, 10**9)
     pen.items.append([reference_feeds.CANCEL, cancelled])
-    assert world.true_checkpoint(pen)[1:3] == [4, sorted([kept, leased, unpaid])]
+    listed = [hash_of(item) for item in order_items(world, kept, leased, unpaid)]
+    assert world.true_checkpoint(pen)[1::2] == [4, sorted(listed), []]
     world.epoch += 6
-    assert world.true_checkpoint(pen)[1:3] == [4, sorted([kept, unpaid])]
+    assert world.true_checkpoint(pen)[1::2] == [4, sorted([listed[0], listed[2]]), []]
 
 
 def test_a_checkpoint_lists_an_order_that_first_admission_left_out() -> None:
-    """What the chain allows is not the feed's word; so a cut feed would not have the same book. Decision 0017."""
+    """What the chain allows is not the feed's word; it is void until the Checkpoint is a base. Decisions 0017, 0020."""
     world = poor_world(10)
     first, second = put(world, 0, SELL, 10), put(world, 0, SELL, 10)
     world.pens[0].items.append([reference_feeds.CANCEL, first])
-    assert world.true_checkpoint(world.pens[0])[2] == [second]
+    assert world.true_checkpoint(world.pens[0])[3] == [hash_of(item) for item in order_items(world, second)]
     world.say_checkpoint(world.pens[0])
     book = book_of_both(world, world.epoch + 1)
     assert (live(book), book.dead_sessions) == ([], ())
@@ -106,13 +118,13 @@ def test_a_checkpoint_lists_an_offer_and_a_ticket_until_their_deadline_is_past()
     pens = world.pens[0], world.pens[1]
     pens[0].items.append(ticket_item(ticket, pens[1], pens[0]))
     world.flush(pens[0])
-    assert [len(each) for each in world.true_checkpoint(pens[0])[3:]] == [0, 1]
-    assert [len(each) for each in world.true_checkpoint(pens[1])[3:]] == [1, 0]
-    world.epoch += 2 * CLOCK.constants.d
-    assert [len(each) for each in world.true_checkpoint(pens[0])[3:]] == [0, 1]
+    assert [len(each) for each in world.true_checkpoint(pens[0])[3:]] == [1, 0, 0, 1]
+    assert [len(each) for each in world.true_checkpoint(pens[1])[3:]] == [1, 0, 1, 0]
+    world.epoch += 2 * (CLOCK.constants.d + CLOCK.constants.l_fund)
+    assert [len(each) for each in world.true_checkpoint(pens[0])[3:]] == [1, 0, 0, 1]
     world.epoch += 2
-    assert [len(each) for each in world.true_checkpoint(pens[0])[3:]] == [0, 0]
-    assert [len(each) for each in world.true_checkpoint(pens[1])[3:]] == [0, 0]
+    assert [len(each) for each in world.true_checkpoint(pens[0])[3:]] == [1, 0, 0, 0]
+    assert [len(each) for each in world.true_checkpoint(pens[1])[3:]] == [1, 0, 0, 0]
 
 
 def test_a_false_checkpoint_above_a_fork_is_void_with_the_rest() -> None:
@@ -205,7 +217,7 @@ def test_the_checkpoint_of_an_honest_session_is_never_judged_false(world: World)
 def test_worlds_of_checkpoints_are_worth_comparing() -> None:
     """They have true ones with something in each list, and sessions that die of false ones."""
     true = dead = 0
-    listed = [0, 0, 0]
+    listed = [0, 0, 0, 0]
     for seed in range(15):
         world = build_world(3, throw_checkpoints(seed, 50, honest=False))
         for feed in reference_feeds.read_feeds(DOMAIN, world.entries):
@@ -214,7 +226,7 @@ def test_worlds_of_checkpoints_are_worth_comparing() -> None:
             for entry in judged.standing:
                 if entry.items[-1][0] == reference_feeds.CHECKPOINT:
                     true += 1
-                    listed = [count + bool(said) for count, said in zip(listed, entry.items[-1][2:], strict=True)]
+                    listed = [count + bool(said) for count, said in zip(listed, entry.items[-1][3:], strict=True)]
     assert dead > 3
     assert true > 40
     assert min(listed) > 1

@@ -479,10 +479,24 @@ def test_a_presence_with_heads_falling_or_an_empty_address_is_refused() -> None:
 
 def test_a_checkpoint_with_a_list_that_falls_is_refused() -> None:
     low, high = bytes(32), b"\x01" * 32
-    for at in (2, 3, 4):
-        lists: list[list[bytes]] = [[], [], []]
-        lists[at - 2] = [high, low]
-        assert _rule(decode_item, cbor2.dumps([7, 0, *lists])) == "CBOR-5"
+    for at in range(4):
+        lists: list[list[bytes]] = [[], [], [], []]
+        lists[at] = [high, low]
+        assert _rule(decode_item, cbor2.dumps([7, 0, low, *lists])) == "CBOR-5"
+
+
+def test_a_checkpoint_lists_256_hashes_and_no_more() -> None:
+    hashes = [number.to_bytes(32, "big") for number in range(257)]
+    decode_item(cbor2.dumps([7, 0, bytes(32), hashes[:256], [], [], []]))
+    assert _rule(decode_item, cbor2.dumps([7, 0, bytes(32), hashes, [], [], []])) == "CBOR-4"
+
+
+def test_a_run_has_257_bodies_and_no_more() -> None:
+    run = [4, 1, False, [b"entry"], [b"body"] * 257]
+    message = decode_sync_message(cbor2.dumps(run))
+    assert isinstance(message, Run)
+    assert len(message.bodies) == 257
+    assert _rule(decode_sync_message, cbor2.dumps([*run[:4], [b"body"] * 258])) == "CBOR-4"
 
 
 WORST_FINGERPRINTS = tuple(number.to_bytes(8, "big") for number in range(1024))

@@ -133,7 +133,7 @@ def test_a_dead_session_is_dead_in_the_books_of_earlier_epochs_too() -> None:
     book = reference_book_of(world, FIRST_EPOCH)
     assert book is not None
     assert book.dead_sessions == (pen.session.address,)
-    assert [row.is_matchable for row in book.orders] == [False]
+    assert book.orders == ()
     assert fast_bytes(world, world.entries) == reference_bytes(world)
 
 

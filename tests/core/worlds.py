@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from protocol.reference import chain, feeds
-from protocol.reference.checkpoints import implied_before
+from protocol.reference.checkpoints import end_at_false_checkpoint, implied_before
 from protocol.reference.signing import digest, keccak
 from protocol.reference.types import (
     BUY,
@@ -498,9 +498,11 @@ class World:
         entry = make_entry(pen, waiting, epoch=max(self.epoch, pen.last.epoch if pen.last else 0))
         names = (pen.session.address, pen.market)
         known = [feed for feed in feeds.read_feeds(DOMAIN, self.entries) if (feed.session, feed.market) == names]
-        before = known[0].standing if known else ()
+        judged = [end_at_false_checkpoint(DOMAIN, self.clock, MARKET, feed) for feed in known]
+        before = judged[0].standing if judged else ()
         feed = feeds.Feed(session=names[0], market=names[1], known=(), standing=(*before, entry), forked_seq=None)
-        so = implied_before(DOMAIN, self.clock, MARKET, feed, len(before))
+        is_readable = before != () or pen.seq == 0  # else the pen has broken its feed from the start
+        so = implied_before(DOMAIN, self.clock, MARKET, feed, len(before)) if is_readable else None
         return so.item if so is not None else [feeds.CHECKPOINT, 0, keccak(b"none is true"), [], [], [], []]
 
     def say_checkpoint(self, pen: Pen, way: int = 0) -> None:
