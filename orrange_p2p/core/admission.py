@@ -259,7 +259,7 @@ class _OwnerQueue:
         tally = self.tally.copy()
         tally.move_to(claimed, block)
         for act in self._waiting:
-            if act.hold is None and not act.is_cancel:
+            if act.hold is None and not act.is_cancel and not act.order.is_ended:
                 tally.enter(act.order)
             else:
                 tally.apply(act)

@@ -25,6 +25,15 @@ class _Signed(NamedTuple):
     order_id: OrderId
 
 
+class _Left(NamedTuple):
+    """What is not over at an epoch, in the order of a Checkpoint's lists."""
+
+    live: dict[OrderId, OrderRecord]
+    ended: dict[OrderId, None]
+    offers: dict[TicketDigest, _Signed]
+    tickets: dict[TicketDigest, _Signed]
+
+
 class Implied:
     """Orders and tickets of one feed that are not over yet, as of its last Checkpoint and the items since.
 
@@ -66,36 +75,38 @@ class Implied:
 
         None if there is none: more than 256 hashes, or no nonce is left.
         """
-        start_s = self._rules.epoch_start_s(claimed)
-        since_s = start_s - self._rules.preset.fund_lag_s
-        self._live = {
-            order_id: record
-            for order_id, record in self._live.items()
-            if record.order.expiry_s == 0 or start_s < record.order.expiry_s
-        }
-        self._offers = {digest: one for digest, one in self._offers.items() if one.deadline_s >= since_s}
-        self._tickets = {digest: one for digest, one in self._tickets.items() if one.deadline_s >= since_s}
-        ended = self._ended()
-        if next_nonce > U64_MAX or len(self._live) + len(ended) + len(self._offers) + len(self._tickets) > MAX_LISTED:
+        left = self._left_at(claimed)
+        if next_nonce > U64_MAX or sum(len(part) for part in left) > MAX_LISTED:
             return None
         return Checkpoint(
             next_nonce=next_nonce,
             delegation=keccak256(self.delegation),
-            live_orders=_hashes(self._bodies[order_id] for order_id in self._live),
-            ended_orders=_hashes(self._bodies[order_id] for order_id in ended),
-            offers=_hashes(one.encoded for one in self._offers.values()),
-            tickets=_hashes(one.encoded for one in self._tickets.values()),
+            live_orders=_hashes(self._bodies[order_id] for order_id in left.live),
+            ended_orders=_hashes(self._bodies[order_id] for order_id in left.ended),
+            offers=_hashes(one.encoded for one in left.offers.values()),
+            tickets=_hashes(one.encoded for one in left.tickets.values()),
         )
 
-    def settle(self) -> None:
-        """A true Checkpoint stands: items to come may name only what it lists."""
-        ended = self._ended()
-        self._bodies = {order_id: self._bodies[order_id] for order_id in (*self._live, *ended)}
+    def settle(self, claimed: Epoch) -> None:
+        """A true Checkpoint of that claimed epoch stands: items to come may name only what it lists."""
+        left = self._left_at(claimed)
+        self._live, self._offers, self._tickets = left.live, left.offers, left.tickets
+        self._bodies = {order_id: self._bodies[order_id] for order_id in (*left.live, *left.ended)}
         self.is_idle = True
 
-    def _ended(self) -> dict[OrderId, None]:
-        signed = (*self._offers.values(), *self._tickets.values())
-        return {one.order_id: None for one in signed if one.order_id not in self._live}
+    def _left_at(self, claimed: Epoch) -> _Left:
+        start_s = self._rules.epoch_start_s(claimed)
+        since_s = start_s - self._rules.preset.fund_lag_s
+        live = {
+            order_id: record
+            for order_id, record in self._live.items()
+            if record.order.expiry_s == 0 or start_s < record.order.expiry_s
+        }
+        offers = {digest: one for digest, one in self._offers.items() if one.deadline_s >= since_s}
+        tickets = {digest: one for digest, one in self._tickets.items() if one.deadline_s >= since_s}
+        signed = (*offers.values(), *tickets.values())
+        ended = {one.order_id: None for one in signed if one.order_id not in live}
+        return _Left(live, ended, offers, tickets)
 
 
 def _hashes(bodies: Iterable[bytes]) -> tuple[Digest, ...]:

@@ -21,43 +21,44 @@ class Convictions:
 
     def __init__(self, rules: MarketRules) -> None:
         self._rules = rules
-        self._signed: dict[tuple[Address, OrderId], list[HoldRecord]] = {}
-        self._numbers: dict[tuple[Address, Address, int], HoldRecord] = {}
-        self._convicted: dict[Address, Contradiction | None] = {}
+        self._signed: dict[Address, dict[OrderId, list[HoldRecord]]] = {}
+        self._numbers: dict[Address, dict[tuple[Address, int], HoldRecord]] = {}
+        self._found: dict[Address, Contradiction] = {}
+        self._shown: dict[Address, None] = {}
 
     def __contains__(self, session: Address) -> bool:
         """Whether a session is convicted."""
-        return session in self._convicted
+        return session in self._found or session in self._shown
 
     def sessions(self) -> tuple[Address, ...]:
         """Convicted sessions, ascending."""
-        return tuple(sorted(self._convicted))
+        return tuple(sorted({**self._shown, **self._found}))
 
     def contradiction(self, session: Address) -> Contradiction | None:
-        """The two holds that convict a session, if its own feed did."""
-        return self._convicted.get(session)
+        """The two holds that convict a session, if its own feed does."""
+        return self._found.get(session)
 
     def convict(self, session: Address) -> bool:
         """Evidence from elsewhere convicts a session; whether that is new."""
-        if session in self._convicted:
-            return False
-        self._convicted[session] = None
-        return True
+        is_new = session not in self
+        self._shown[session] = None
+        return is_new
 
     def note(self, holds: Iterable[HoldRecord]) -> tuple[Address, ...]:
         """Compare holds with what their sessions signed before; the sessions newly convicted by it, ascending."""
         found: list[Address] = []
         for hold in holds:
             rival = self._find_rival(hold)
-            if rival is not None and hold.source not in self._convicted:
-                self._convicted[hold.source] = (rival, hold)
-                found.append(hold.source)
+            if rival is not None and hold.source not in self._found:
+                self._found[hold.source] = (rival, hold)
+                if hold.source not in self._shown:
+                    found.append(hold.source)
         return tuple(sorted(found))
 
     def _find_rival(self, hold: HoldRecord) -> HoldRecord | None:
         """An earlier hold of the same session that contradicts this one; this one is remembered."""
         order_id, lots = own_lots(hold)
-        signed = self._signed.setdefault((hold.source, order_id), [])
+        signed = self._signed.setdefault(hold.source, {}).setdefault(order_id, [])
         rival = None
         for other in signed:
             is_double = other.digest != hold.digest and overlaps(own_lots(other)[1], lots)
@@ -66,16 +67,18 @@ class Convictions:
         signed.append(hold)
         taker = hold.source if hold.is_offer else hold.taker_signer
         if taker is not None:
-            first = self._numbers.setdefault((hold.source, taker, hold.ticket.ticket_nonce), hold)
+            numbers = self._numbers.setdefault(hold.source, {})
+            first = numbers.setdefault((taker, hold.ticket.ticket_nonce), hold)
             rival = first if first.digest != hold.digest else rival
         return rival
 
     def forget_feed(self, session: Address) -> None:
-        """The session's feed is read again; what it was convicted of stands."""
-        for key in [key for key in self._signed if key[0] == session]:
-            del self._signed[key]
-        for number in [number for number in self._numbers if number[0] == session]:
-            del self._numbers[number]
+        """The session's feed is read again: it forked, or was cut; what evidence showed of it stands. Spec: [FEED-15].
+
+        What its feed showed was made evidence if it could be; else it stands only if the feed still shows it.
+        """
+        for known in (self._signed, self._numbers, self._found):
+            known.pop(session, None)
 
 
 def own_lots(hold: HoldRecord) -> tuple[OrderId, Range]:

@@ -217,6 +217,11 @@ class Feed:
         self.first_seq, self.start = seq, start
         self._held = {above: entry for above, entry in self._held.items() if above >= self.next_seq}
 
+    def holds_other(self, entry: VerifiedEntry) -> bool:
+        """Whether another entry of the same seq waits ahead of a gap: one of them proves a fork."""
+        known = self._held.get(entry.entry.header.seq)
+        return known is not None and known.entry_hash != entry.entry_hash
+
     def _is_open_at(self, seq: int) -> bool:
         return not self.is_ended and seq <= self.forked_from
 

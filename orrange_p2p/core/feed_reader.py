@@ -93,7 +93,7 @@ class FeedReader:
 
     def _note_checkpoint(self, entry: VerifiedEntry) -> None:
         if isinstance(entry.items[-1], Checkpoint):
-            self.implied.settle()
+            self.implied.settle(entry.entry.header.epoch)
             self.checkpoints.append(entry.entry.header.seq)
 
     def _begin(self, start: Start, orders: list[OrderRecord], holds: list[HoldRecord]) -> None:
@@ -116,7 +116,7 @@ class FeedReader:
             if isinstance(body.item, VerifiedOffer | VerifiedTicket):
                 self._list_ticket(body.encoded, body.item, header, index, holds)
             index += 1
-        self.implied.settle()
+        self.implied.settle(header.epoch)
         self.checkpoints.append(header.seq)
 
     def _list_order(

@@ -12,7 +12,7 @@ from itertools import chain
 from orrange_p2p.core.convictions import Convictions
 from orrange_p2p.core.feed import Feed, HoldRecord, OrderRecord, Outcome
 from orrange_p2p.core.feed_reader import FeedReader
-from orrange_p2p.core.holds import read_hold
+from orrange_p2p.core.holds import may_be_true, read_hold
 from orrange_p2p.core.messages import Checkpoint, Head
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.starts import Start, base_from, bodies_in, collect_start
@@ -22,10 +22,11 @@ from orrange_p2p.core.verify import VerifiedEntry, VerifiedTicket
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebased:
-    """A feed was cut: where it begins now, and whose orders moved."""
+    """A feed was cut: where it begins now, whose orders moved, and those that it says no more."""
 
     start: Start
     owners: tuple[Address, ...]
+    gone: tuple[OrderId, ...]
 
 
 def _counts(feed: Feed, hold: HoldRecord) -> bool:
@@ -203,16 +204,28 @@ class Feeds:
             return outcome, appended, self._reread(session, feed)
         if outcome is not Outcome.APPENDED:
             return outcome, [], []
-        reader, appended, touched = self._readers[session], [], []
+        appended, touched = self._read_from(session, feed, entry)
+        return Outcome.FALSE if feed.is_dead else outcome, appended, touched
+
+    def follow(self, session: Address) -> tuple[list[VerifiedEntry], list[Address]]:
+        """Append what was held ahead of a gap that has just closed; what came, and the owners that it touches."""
+        feed = self._feeds[session]
+        following = feed.follow()
+        return ([], []) if following is None else self._read_from(session, feed, following)
+
+    def _read_from(
+        self, session: Address, feed: Feed, entry: VerifiedEntry
+    ) -> tuple[list[VerifiedEntry], list[Address]]:
+        """Read a living feed on from an entry just appended, with the held ones that come next."""
+        reader, appended, touched = self._readers[session], list[VerifiedEntry](), list[Address]()
         following: VerifiedEntry | None = entry
         while following is not None:
             appended.append(following)
             touched.extend(self._advance(session, feed, reader))
             if feed.is_dead:
-                outcome = Outcome.FALSE
                 touched.extend(self._reread(session, feed))
             following = feed.follow()
-        return outcome, appended, sorted(dict.fromkeys(touched))
+        return appended, sorted(dict.fromkeys(touched))
 
     def _may_read_on(self, feed: Feed, entry: VerifiedEntry) -> bool:
         """Whether an entry below the fork of a dead feed changes nothing but by what it says itself.
@@ -276,8 +289,9 @@ class Feeds:
                 known = self._orders.get(order_id)
                 if known is not None:
                     owners.append(known.order.owner)
-                here = self._holds.get(order_id, ())
-                self._holds[order_id] = [other for other in here if other.source != session]
+                others = [other for other in self._holds.pop(order_id, ()) if other.source != session]
+                if others:
+                    self._holds[order_id] = others
         for record in feed.orders.values():
             self._orders.pop(record.order_id, None)
             self._owner_orders.get(record.order.owner, {}).pop(record.order_id, None)
@@ -311,41 +325,40 @@ class Feeds:
         found: list[Rebased] = []
         for session, seq in sorted(newest.items()):
             feed = self._feeds[session]
-            if feed.is_dead or not feed.first_seq < seq < self._readers[session].standing:
+            is_above = feed.start is None or feed.first_seq < seq
+            if feed.is_dead or not is_above or seq >= self._readers[session].standing:
                 continue
             at = seq - feed.first_seq
             before = feed.start.bodies if feed.start is not None else ()
             sources = (body for entry in feed.entries[: at + 1] for body in bodies_in(entry))
-            start = collect_start(feed.entries[at], chain(before, sources))
-            found.append(Rebased(start=start, owners=tuple(self._begin(session, feed, start))))
+            found.append(self._begin(session, feed, collect_start(feed.entries[at], chain(before, sources))))
         return found
 
-    def begin(self, start: Start, epoch: Epoch) -> list[Address] | None:
-        """Begin a feed at a start that a peer gave or the disk has; the owners that it touches. Spec: [FEED-16].
+    def begin(self, start: Start, epoch: Epoch) -> Rebased | None:
+        """Begin a feed at a start that a peer gave or the disk has; `follow` says what comes next. Spec: [FEED-16].
 
-        None if it is not taken: too young at that epoch, or of a session that is dead here, or the feed is held up to
-        there already.
+        None if it is not taken: too young at that epoch, or lists what no true Checkpoint does, or of a session that
+        is dead here or that this start shows dead, or the feed is held up to there already.
         """
         header = start.entry.entry.header
         feed = self._feeds.get(header.session)
-        if base_from(self.rules, header.epoch) > epoch or header.market != self.market_id:
+        if base_from(self.rules, header.epoch) > epoch or not may_be_true(start, self.rules):
             return None
         if feed is None:
             feed = self._feeds[header.session] = Feed()
-        elif feed.is_dead or feed.is_ended or header.seq < feed.next_seq:
+        elif feed.is_dead or feed.is_ended or header.seq < feed.next_seq or feed.holds_other(start.entry):
             return None
         self._moved[header.session] = None
-        touched = self._begin(header.session, feed, start)
-        while (following := feed.follow()) is not None:
-            touched += self._advance(header.session, feed, self._readers[header.session])
-            del following
-        return sorted(dict.fromkeys(touched))
+        return self._begin(header.session, feed, start)
 
-    def _begin(self, session: Address, feed: Feed, start: Start) -> list[Address]:
+    def _begin(self, session: Address, feed: Feed, start: Start) -> Rebased:
         """Cut a feed at a start and read it again; all orders of its owner are placed anew. Spec: [FUND-8]."""
+        before = feed.orders
         feed.cut(start)
         touched = self._reread(session, feed)
-        return touched if feed.owner is None else sorted(dict.fromkeys([*touched, feed.owner]))
+        owners = touched if feed.owner is None else sorted(dict.fromkeys([*touched, feed.owner]))
+        gone = tuple(order_id for order_id in before if order_id not in feed.orders)
+        return Rebased(start=start, owners=tuple(owners), gone=gone)
 
     def _read_anew(self, session: Address, feed: Feed) -> tuple[list[OrderRecord], list[HoldRecord]]:
         """Read a feed from its start, below its fork and below any false Checkpoint."""

@@ -3,11 +3,15 @@
 Spec: protocol/spec/03-orders.md [HOLD-1..4].
 """
 
+from collections.abc import Container
+
 from orrange_p2p.core.feed import HoldRecord
 from orrange_p2p.core.messages import Offer
+from orrange_p2p.core.order_forms import SHORT_LIVED, has_tradable_form
 from orrange_p2p.core.presets import MarketRules
+from orrange_p2p.core.starts import Body, Start
 from orrange_p2p.core.types import Address, Epoch, OrderId, Ticket
-from orrange_p2p.core.verify import VerifiedOffer, VerifiedTicket
+from orrange_p2p.core.verify import VerifiedOffer, VerifiedOrder, VerifiedTicket
 
 
 def own_side(ticket: Ticket, *, is_offer: bool) -> OrderId:
@@ -51,6 +55,45 @@ def read_hold(
         taker_signer=verified.taker_signer,
         verified=verified,
     )
+
+
+def may_be_true(start: Start, rules: MarketRules) -> bool:
+    """Whether a true Checkpoint could list that, whatever came before it. Spec: [FEED-13], [FEED-16].
+
+    That it is true nobody can say who lacks what came before; but what is refused here can stand in no feed at all.
+    """
+    header, (live, ended, tickets) = start.entry.entry.header, start.parts()
+    if header.market != rules.market_id:
+        return False
+    listed: dict[OrderId, None] = {}
+    for body in (*live, *ended):
+        if not isinstance(body.item, VerifiedOrder):
+            return False
+        order = body.item.item.signed.order
+        is_good = order.quantity_lots >= rules.market.min_fill_lots and has_tradable_form(order)
+        if not is_good or order.nonce >= start.checkpoint.next_nonce:
+            return False
+        listed[body.item.order_id] = None
+    now_s = rules.epoch_start_s(header.epoch)
+    return all(_may_rest(body, now_s) for body in live) and all(
+        _may_be_listed(body, header.session, listed, now_s, rules) for body in tickets
+    )
+
+
+def _may_rest(body: Body, now_s: int) -> bool:
+    if not isinstance(body.item, VerifiedOrder):
+        return False
+    order = body.item.item.signed.order
+    return order.tif not in SHORT_LIVED and (order.expiry_s == 0 or now_s < order.expiry_s)
+
+
+def _may_be_listed(body: Body, session: Address, listed: Container[OrderId], now_s: int, rules: MarketRules) -> bool:
+    if not isinstance(body.item, VerifiedOffer | VerifiedTicket):
+        return False
+    hold = read_hold(body.item, session, body.item.item.ticket.epoch, rules)
+    if hold is None or hold.ticket.deadline_s < now_s - rules.preset.fund_lag_s:
+        return False
+    return own_side(hold.ticket, is_offer=hold.is_offer) in listed
 
 
 def live_from_s(rules: MarketRules, block_time_s: int, epoch: Epoch) -> int:

@@ -45,7 +45,6 @@ from orrange_p2p.core.presence import PresenceBook
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.shown_heads import ShownHeads
-from orrange_p2p.core.starts import Start
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
 from orrange_p2p.core.types import U64_MAX, Address, Epoch, PeerId, SignedTrade, TicketDigest, TicketKind
@@ -139,10 +138,10 @@ class MarketKernel:
         """Begin feeds where this node had cut them; before their entries. Spec: [FEED-16]."""
         for cut in event.cuts:
             header = cut.start.entry.entry.header
-            owners = self.feeds.begin(cut.start, Epoch(U64_MAX))
-            if owners is not None:
+            rebased = self.feeds.begin(cut.start, Epoch(U64_MAX))
+            if rebased is not None:
                 self.windows.note_checkpoint(header.session, header.seq, header.epoch, cut.effective)
-                self._place_anew(cut.start, owners)
+                self._place_anew(rebased)
         return []
 
     def begin(self, event: StartReceived) -> tuple[list[Action], str | None]:
@@ -154,19 +153,24 @@ class MarketKernel:
         header = entry.entry.header
         if not self._has_room(entry):
             return [Note(name="entry_of_a_stranger")], None
-        owners = self.feeds.begin(event.start, self.rules.epoch_at(event.now_ms))
-        if owners is None:
+        rebased = self.feeds.begin(event.start, self.rules.epoch_at(event.now_ms))
+        if rebased is None:
             return [Note(name="start_refused")], None
         effective = self._effective_epoch(entry, event.now_ms)
         self.windows.note_checkpoint(header.session, header.seq, header.epoch, effective)
-        self._place_anew(event.start, owners)
+        self._place_anew(rebased)
         cut = CutFeed(market=self.rules.market_id, start=event.start, effective=effective)
         doubt = _OLD_STORE if header.session == self.desk.identity.session else None
-        return [Note(name="start_taken"), self._persist(entry, effective), cut], doubt
-
-    def _place_anew(self, start: Start, owners: list[Address]) -> None:
-        self.windows.place_anew(Rebased(start=start, owners=tuple(owners)))
+        actions: list[Action] = [Note(name="start_taken"), self._persist(entry, effective), cut]
+        appended, owners = self.feeds.follow(header.session)
         self.windows.keeper.touch(owners)
+        for one in appended:
+            actions.extend(self._note_appended(one, event.now_ms, may_sign=False))
+        return actions, doubt
+
+    def _place_anew(self, rebased: Rebased) -> None:
+        self.windows.place_anew(rebased)
+        self.windows.keeper.touch(rebased.owners)
 
     def load_tickets(self, event: TicketsLoaded) -> list[Action]:
         """Take back own tickets that came by stream alone: the maker's entry with them may not be known here yet."""
@@ -281,7 +285,7 @@ class MarketKernel:
         for item in entry.items:
             record = self.feeds.order(item.order_id) if isinstance(item, VerifiedOrder) else None
             if record is not None and (record.order.session, record.seq) == (header.session, header.seq):
-                self.windows.place(record.order_id, header.epoch, effective)
+                self.windows.place(record, effective)
 
     def _note_offers(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
         actions: list[Action] = []
@@ -451,8 +455,9 @@ class MarketKernel:
             if entry.entry.header.seq >= self._own_seen:
                 effective = self._effective_epoch(entry, now_ms)
                 for item in entry.items:
-                    if isinstance(item, VerifiedOrder) and self.feeds.order(item.order_id) is not None:
-                        self.windows.place_again(item.order_id, entry.entry.header.epoch, effective)
+                    record = self.feeds.order(item.order_id) if isinstance(item, VerifiedOrder) else None
+                    if record is not None:
+                        self.windows.place_again(record, effective)
                 actions.append(self._persist(entry, effective))
             actions.append(Publish(market=self.rules.market_id, encoded=entry.encoded))
         return actions

@@ -17,6 +17,11 @@ def is_tradable(order: Order, claimed: Epoch, rules: MarketRules) -> bool:
     """Whether there are rules for an order of that form, claimed in that epoch. Spec: [ORD-3, ORD-4]."""
     if order.tif is TimeInForce.DAY and not _ends_with_its_day(order, rules.epoch_start_s(claimed)):
         return False
+    return has_tradable_form(order)
+
+
+def has_tradable_form(order: Order) -> bool:
+    """Whether there are rules for an order of that form, in whatever epoch it was claimed. Spec: [ORD-3, ORD-4]."""
     return has_good_form(order) and has_good_lane(order) and order.min_tier <= MAX_TIER
 
 

@@ -88,7 +88,7 @@ class PeerWatch:
         for head in presence.heads:
             market = self._markets.get(head.market)
             feed = market.feeds.feed(presence.session) if market is not None else None
-            held = len(feed.entries) if feed is not None else 0
+            held = feed.next_seq if feed is not None else 0
             peer = feed.peer_id if feed is not None else None
             if market is not None and peer is not None and head.next_seq > held and not (feed and feed.is_dead):
                 actions.append(SyncWith(peer=peer, market=head.market))
@@ -149,7 +149,7 @@ class PeerWatch:
         for market_id, market in self._markets.items():
             feed = market.feeds.feed(session)
             if feed is not None and feed.entries:
-                heads[market_id] = Head(session=session, next_seq=len(feed.entries), head_hash=feed.head_hash())
+                heads[market_id] = Head(session=session, next_seq=feed.next_seq, head_hash=feed.head_hash())
         return heads
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from orrange_p2p.core.book import BookKeeper, BookOrder, compute_book
+from orrange_p2p.core.feed import OrderRecord
 from orrange_p2p.core.feeds import Feeds, Rebased
 from orrange_p2p.core.frames import MAX_ABSENT
 from orrange_p2p.core.ledger import BlockRef, Ledger
@@ -63,19 +64,19 @@ class Windows:
         """Orders whose effective epoch is not the placed one."""
         return self._late
 
-    def place(self, order_id: OrderId, claimed: Epoch, effective: Epoch) -> None:
-        """Fix an order's effective epoch when it arrives."""
-        if effective != claimed:
-            self._late.setdefault(order_id, effective)
+    def place(self, record: OrderRecord, effective: Epoch) -> None:
+        """Fix an order's effective epoch when it arrives; its owner's newest base may have placed it later still."""
+        if effective > self._feeds.placed(record):
+            self._late.setdefault(record.order_id, effective)
 
-    def place_again(self, order_id: OrderId, claimed: Epoch, effective: Epoch) -> None:
+    def place_again(self, record: OrderRecord, effective: Epoch) -> None:
         """Put an own order where others will see it, if a later epoch than so far; windows to come have it there."""
-        if effective <= self._late.get(order_id, claimed):
+        if effective <= self._late.get(record.order_id, self._feeds.placed(record)):
             return
-        self._late[order_id] = effective
-        row = self.keeper.order(order_id)
+        self._late[record.order_id] = effective
+        row = self.keeper.order(record.order_id)
         if row is not None:
-            self._deferred[order_id] = row
+            self._deferred[record.order_id] = row
 
     def note_checkpoint(self, session: Address, seq: int, claimed: Epoch, effective: Epoch) -> None:
         """A Checkpoint came; late, the orders that it will place as a base are as late. Spec: [MATCH-1]."""
@@ -87,6 +88,8 @@ class Windows:
         header = rebased.start.entry.entry.header
         for name in [name for name in self._late_checkpoints if name[0] == header.session and name[1] < header.seq]:
             del self._late_checkpoints[name]
+        for order_id in rebased.gone:
+            self._late.pop(order_id, None)
         effective = self.late_base(rebased)
         for owner in rebased.owners:
             for record in self._feeds.orders_of(owner):

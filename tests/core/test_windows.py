@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.types import Address, Epoch, OrderId
 from orrange_p2p.core.window import Window, Windows
 from protocol.reference import chain
@@ -56,9 +57,8 @@ def build_chain(world: World) -> None:
         world.blocks[at] = replace(world.blocks[at], facts=(*world.blocks[at].facts, *facts))
 
 
-def windows_of(world: World) -> Windows:
-    """The program's windows of a market with this world's entries and blocks."""
-    feeds = fast_feeds(verified(world.entries), SHORT_RULES)
+def windows_of(world: World, feeds: Feeds) -> Windows:
+    """The program's windows of a market with this world's blocks."""
     windows = Windows(feeds, fast_ledger(world.blocks))
     windows.keeper.touch(feeds.owners())
     return windows
@@ -67,7 +67,8 @@ def windows_of(world: World) -> Windows:
 def open_all(world: World, dice: Random, share_absent: int = 3) -> Iterator[Told]:
     """Open most windows of a world, each with other sessions absent; some orders are late."""
     build_chain(world)
-    windows = windows_of(world)
+    feeds = fast_feeds(verified(world.entries), SHORT_RULES)
+    windows = windows_of(world, feeds)
     late: dict[bytes, int] = {}
     for epoch in range(FIRST_EPOCH, FIRST_EPOCH + OPENED):
         book = compute_book(world.entries, MARKET, DOMAIN, world.blocks, SHORT, epoch)
@@ -77,9 +78,9 @@ def open_all(world: World, dice: Random, share_absent: int = 3) -> Iterator[Told
         for row in book.orders:
             if row.order_id not in late:
                 late[row.order_id] = dice.choice(LATENESS)
-                windows.place(
-                    OrderId(row.order_id), Epoch(row.placed_epoch), Epoch(row.placed_epoch + late[row.order_id])
-                )
+                record = feeds.order(OrderId(row.order_id))
+                assert record is not None
+                windows.place(record, Epoch(row.placed_epoch + late[row.order_id]))
         if dice.randrange(6) == 0:
             continue
         absent = frozenset(one.address for one in SESSIONS if dice.randrange(share_absent) == 0)
@@ -131,7 +132,7 @@ def test_an_order_leaves_with_its_session_and_comes_back_with_it() -> None:
     world = open_world()
     orders = (place(world, 0, BUY), place(world, 1, SELL))
     build_chain(world)
-    windows = windows_of(world)
+    windows = windows_of(world, fast_feeds(verified(world.entries), SHORT_RULES))
     counts = []
     for epoch, absent in enumerate(((), (orders[0],), (orders[0],), (), orders, ()), FIRST_EPOCH):
         windows.set_absent(Address(order.session) for order in absent)

@@ -1,0 +1,311 @@
+"""Where a base can be odd: in a feed's first entry, with items before it, below a gap, with bodies that no feed has.
+
+Spec: protocol/spec/02-feeds.md [FEED-13..16], 03-orders.md [FUND-8], 04-matching.md [MATCH-1].
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from orrange_p2p.core.feed import Outcome
+from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.starts import Body, Start
+from orrange_p2p.core.types import Address, Epoch, OrderId
+from orrange_p2p.core.verify import VerifiedEntry, VerifiedOrder
+from orrange_p2p.core.window import Windows
+from protocol.reference.book import encode_book
+from protocol.reference.feeds import CANCEL
+from protocol.reference.types import BUY, SELL, epoch_start_s
+from tests.core.adapters import fast_book, fast_feeds, fast_ledger, fast_rules, verified
+from tests.core.pens import Pen
+from tests.core.small_worlds import offer, open_world, put, reference_book_at, ticket_item
+from tests.core.worlds import CLOCK, LEASE, World
+
+AGE = CLOCK.constants.checkpoint_age_s * 1000 // CLOCK.constants.epoch_ms
+RULES = fast_rules(CLOCK)
+
+
+def age(world: World) -> Epoch:
+    """Let time and chain go on until the newest Checkpoint is a base; the epoch then."""
+    world.epoch += AGE
+    for epochs in range(0, 2 * AGE, 4):
+        world.add_block(epoch_start_s(CLOCK, world.epoch - AGE + epochs))
+    return Epoch(world.epoch)
+
+
+def cut(world: World) -> Feeds:
+    """Everything that a world says, cut at the bases of its epoch."""
+    feeds = fast_feeds(verified(world.entries))
+    feeds.advance_bases(Epoch(world.epoch))
+    return feeds
+
+
+def start_of(feeds: Feeds, pen: Pen) -> Start:
+    """Where a cut feed begins."""
+    feed = feeds.feed(Address(pen.session.address))
+    assert feed is not None
+    assert feed.start is not None
+    return feed.start
+
+
+def assert_both_say_so(world: World, feeds: Feeds) -> None:
+    """Hold feeds that were cut to the reference, which has everything."""
+    said = fast_book(feeds, fast_ledger(world.blocks), world.epoch)
+    expected = reference_book_at(world, world.entries, world.epoch)
+    assert said is not None
+    assert expected is not None
+    assert said.encode() == encode_book(expected)
+
+
+def test_a_base_lists_what_stands_before_it_in_its_own_entry() -> None:
+    """And who cuts there finds it. Spec: [FEED-13], [FEED-16]."""
+    world = open_world()
+    pen = world.pens[0]
+    put(world, 0, SELL, 4)
+    world.epoch += 1
+    world.say_order(pen, world.new_order(pen, SELL, 100, 4), pen.owner)
+    world.say_checkpoint(pen)
+    age(world)
+    feeds = cut(world)
+    assert len(start_of(feeds, pen).bodies) == 3
+    assert_both_say_so(world, feeds)
+
+
+def test_a_feeds_first_entry_may_be_its_base_and_place_its_owner_anew() -> None:
+    """Nothing is cut away, and yet the owner's other session stands there from then on. Spec: [FEED-15], [FUND-8]."""
+    world = open_world()
+    pen, other = world.pens[0], next(n for n, one in enumerate(world.pens) if n and one.owner is world.pens[0].owner)
+    earlier = put(world, other, SELL, 4)
+    world.epoch += 3
+    world.say_order(pen, world.new_order(pen, SELL, 100, 4), pen.owner)
+    world.say_checkpoint(pen)
+    claimed = world.epoch
+    age(world)
+    feeds = cut(world)
+    assert start_of(feeds, pen).entry.entry.header.seq == 0
+    record = feeds.order(OrderId(earlier))
+    assert record is not None
+    assert feeds.placed(record) == claimed
+    assert_both_say_so(world, feeds)
+
+
+def test_a_cut_leaves_nothing_of_what_the_base_does_not_list() -> None:
+    """Neither orders nor what holds them. Spec: [FEED-15], [FEED-16]."""
+    world = open_world()
+    maker, taker = put(world, 0, SELL, 8), put(world, 1, BUY, 8)
+    ticket = offer(world, maker, taker, 4)
+    world.pens[0].items += [ticket_item(ticket, world.pens[1], world.pens[0]), [CANCEL, maker]]
+    world.flush(world.pens[0])
+    age(world)
+    for pen in world.pens[:2]:
+        world.say_checkpoint(pen)
+    age(world)
+    feeds = fast_feeds(verified(world.entries))
+    gone = [one.gone for one in feeds.advance_bases(Epoch(world.epoch))]
+    assert sorted(gone) == sorted([(OrderId(maker),), ()])
+    assert feeds.order(OrderId(maker)) is None
+    assert feeds.holds_on(OrderId(maker)) == feeds.holds_on(OrderId(taker)) == ()
+    assert feeds.sessions() == tuple(sorted(Address(pen.session.address) for pen in world.pens[:2]))
+    assert_both_say_so(world, feeds)
+
+
+def test_asking_for_an_own_checkpoint_of_a_later_epoch_changes_no_other() -> None:
+    """A clock may be set back between the question and the entry. Spec: [FEED-13], [FEED-17]."""
+    world = open_world()
+    put(world, 0, SELL, 4, **(LEASE | {"expiry": epoch_start_s(CLOCK, world.epoch) + 9}))
+    feeds = fast_feeds(verified(world.entries))
+    session = feeds.sessions()[0]
+    before = feeds.next_checkpoint(session, Epoch(world.epoch + 1))
+    after = feeds.next_checkpoint(session, Epoch(world.epoch + 40))
+    assert before is not None
+    assert after is not None
+    assert (len(before.live_orders), len(after.live_orders)) == (1, 0)
+    assert feeds.next_checkpoint(session, Epoch(world.epoch + 1)) == before
+
+
+# what conviction and death mean above and below a base
+
+
+def over_signed(world: World) -> None:
+    """A maker that signs two tickets over the same lots."""
+    maker = put(world, 0, SELL, 8)
+    for taker in (1, 2):
+        ticket = offer(world, maker, put(world, taker, BUY, 8), 4)
+        world.pens[0].items.append(ticket_item(ticket, world.pens[taker], world.pens[0]))
+    world.flush(world.pens[0])
+
+
+def test_what_a_feed_said_below_its_base_convicts_nobody_who_has_no_evidence() -> None:
+    """Else who cut it and started again would think otherwise than who did not. Spec: [FEED-15], [EVID-4]."""
+    world = open_world()
+    over_signed(world)
+    session = Address(world.pens[0].session.address)
+    assert fast_feeds(verified(world.entries)).dead_sessions() == (session,)
+    age(world)
+    world.say_checkpoint(world.pens[0])
+    age(world)
+    feeds = cut(world)
+    assert feeds.dead_sessions() == ()
+    assert_both_say_so(world, feeds)
+
+
+def test_what_evidence_showed_before_a_cut_stays() -> None:
+    """Spec: [FEED-15], [EVID-2], [EVID-4]."""
+    world = open_world()
+    over_signed(world)
+    age(world)
+    world.say_checkpoint(world.pens[0])
+    age(world)
+    feeds = fast_feeds(verified(world.entries))
+    session = Address(world.pens[0].session.address)
+    feeds.convict(session)
+    assert feeds.advance_bases(Epoch(world.epoch)) != []
+    assert feeds.dead_sessions() == (session,)
+
+
+def test_evidence_of_a_fork_below_the_base_kills_who_was_cut_like_who_was_not() -> None:
+    """All its orders are void, wherever they stand. Spec: [FEED-6], [FEED-16]."""
+    world = open_world()
+    put(world, 0, SELL, 4)
+    put(world, 1, SELL, 4)
+    seq, pen = world.pens[0].seq, world.pens[0]
+    prev_hash = pen.prev_hash
+    put(world, 0, SELL, 5)
+    world.epoch += 1
+    world.say_checkpoint(pen)
+    put(world, 0, SELL, 6)
+    age(world)
+    feeds = cut(world)
+    assert start_of(feeds, pen).entry.entry.header.seq > seq
+    feeds.mark_forked(Address(pen.session.address), seq)
+    seq_after, last = pen.seq, pen.prev_hash
+    pen.items.append([CANCEL, b"\x07" * 32])
+    world.flush(pen, seq=seq, prev_hash=prev_hash)
+    pen.seq, pen.prev_hash = seq_after, last
+    assert feeds.dead_sessions() == (Address(pen.session.address),)
+    assert_both_say_so(world, feeds)
+
+
+# starts that a peer gives
+
+
+def started(world: World) -> tuple[Start, Epoch, list[VerifiedEntry]]:
+    """A start with an order, an ended order and a ticket; the epoch from which it may be taken; all entries."""
+    maker, taker = put(world, 0, SELL, 8), put(world, 1, BUY, 8)
+    put(world, 0, SELL, 3)
+    ticket = offer(world, maker, taker, 4)
+    pen = world.pens[0]
+    pen.items += [ticket_item(ticket, world.pens[1], pen), [CANCEL, maker]]
+    world.flush(pen)
+    world.epoch += 1
+    world.say_checkpoint(pen)
+    for _ in range(3):
+        put(world, 0, SELL, 2)
+    epoch = age(world)
+    start = start_of(cut(world), pen)
+    said = start.checkpoint
+    assert [len(part) for part in (said.live_orders, said.ended_orders, said.offers, said.tickets)] == [1, 1, 0, 1]
+    return start, epoch, [one for one in verified(world.entries) if one.entry.header.session == pen.session.address]
+
+
+def test_what_was_held_ahead_follows_a_start() -> None:
+    """Spec: [FEED-5], [FEED-16]."""
+    world = open_world()
+    start, epoch, entries = started(world)
+    ahead = [one for one in entries if one.entry.header.seq > start.entry.entry.header.seq]
+    feeds = fast_feeds(ahead)
+    session = ahead[0].entry.header.session
+    assert feeds.begin(start, epoch) is not None
+    appended, owners = feeds.follow(session)
+    feed = feeds.feed(session)
+    assert feed is not None
+    assert appended == ahead
+    assert owners == [Address(world.pens[0].owner.address)]
+    assert (feed.next_seq, feed.held) == (entries[-1].entry.header.seq + 1, ())
+    assert feeds.follow(session) == ([], [])
+
+
+def test_a_start_that_an_entry_held_ahead_contradicts_is_not_taken_and_its_entry_proves_the_fork() -> None:
+    """Both signed by the session: neither is to be dropped. Spec: [FEED-6], [FEED-16]."""
+    world = open_world()
+    start, epoch, _ = started(world)
+    header, pen = start.entry.entry.header, world.pens[0]
+    pen.items.append([CANCEL, b"\x07" * 32])
+    world.flush(pen, seq=header.seq, prev_hash=header.prev_hash, epoch=header.epoch)
+    feeds = Feeds(RULES)
+    assert feeds.add(verified(world.entries[-1:])[0])[0] is Outcome.HELD
+    assert feeds.begin(start, epoch) is None
+    assert feeds.add(start.entry)[0] is Outcome.FORKED
+    assert feeds.dead_sessions() == (header.session,)
+
+
+def with_order(body: Body, **changes: object) -> Body:
+    """A body whose order is another."""
+    assert isinstance(body.item, VerifiedOrder)
+    signed = replace(body.item.item.signed, order=replace(body.item.item.signed.order, **changes))  # type: ignore[arg-type]
+    return replace(body, item=replace(body.item, item=replace(body.item.item, signed=signed)))
+
+
+LIES = ("below the least fill", "a form without rules", "expired", "a nonce to come", "a ticket of no listed order")
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_start_that_lists_what_stands_in_no_feed_is_not_taken(lie: str) -> None:
+    """What would follow from it is nobody's to say. Spec: [FEED-13], [FEED-16]."""
+    start, epoch, _ = started(open_world())
+    delegation, live, ended, ticket = start.bodies
+    spoilt = {
+        "below the least fill": (delegation, with_order(live, quantity_lots=1), ended, ticket),
+        "a form without rules": (delegation, live, with_order(ended, security=4), ticket),
+        "expired": (delegation, with_order(live, expiry_s=1), ended, ticket),
+        "a nonce to come": (delegation, live, with_order(ended, nonce=start.checkpoint.next_nonce), ticket),
+        "a ticket of no listed order": (delegation, live, replace(ended, item=live.item), ticket),
+    }
+    assert Feeds(RULES).begin(start, epoch) is not None
+    assert Feeds(RULES).begin(replace(start, bodies=spoilt[lie]), epoch) is None
+
+
+def test_a_false_checkpoint_above_a_start_kills_as_it_does_everywhere() -> None:
+    """It is judged by what the base lists. Spec: [FEED-13], [FEED-14]."""
+    world = open_world()
+    start, epoch, _ = started(world)
+    world.say_checkpoint(world.pens[0], 2)
+    seq, session = world.pens[0].seq - 1, start.entry.entry.header.session
+    feeds = Feeds(RULES)
+    assert feeds.begin(start, epoch) is not None
+    outcomes = [feeds.add(one)[0] for one in verified(world.entries) if one.entry.header.session == session]
+    feed = feeds.feed(session)
+    assert feed is not None
+    assert outcomes[-1] is Outcome.FALSE
+    assert feed.forked_from == seq
+    assert feeds.dead_sessions() == (session,)
+
+
+# age in matching
+
+
+def test_an_order_is_as_late_as_the_base_that_placed_it_and_no_older_than_where_it_stands() -> None:
+    """Spec: [MATCH-1], [FUND-8]."""
+    world = open_world()
+    order_id = put(world, 0, SELL, 4)
+    arrived_in = Epoch(world.epoch + 2)
+    world.epoch += 9
+    world.say_checkpoint(world.pens[0])
+    claimed = world.epoch
+    for late in (0, 5):
+        epoch = Epoch(claimed + AGE)
+        windows = Windows(feeds := fast_feeds(verified(world.entries)), fast_ledger(world.blocks))
+        windows.keeper.touch(feeds.owners())
+        record = feeds.order(OrderId(order_id))
+        assert record is not None
+        windows.place(record, arrived_in)
+        assert dict(windows.late) == {order_id: arrived_in}
+        session, seq = record.order.session, world.pens[0].seq - 1
+        windows.note_checkpoint(session, seq, Epoch(claimed), Epoch(claimed + late))
+        for rebased in feeds.advance_bases(epoch):
+            windows.place_anew(rebased)
+        assert dict(windows.late) == ({order_id: claimed + late} if late else {})
+        again = feeds.order(OrderId(order_id))
+        assert again is not None
+        windows.place(again, arrived_in)
+        assert windows.late.get(again.order_id, 0) == (claimed + late if late else 0)
