@@ -125,10 +125,17 @@ class BookKeeper:
         self.block: BlockRef | None = None
 
     def touch(self, owners: Iterable[Address]) -> None:
-        """Entries changed something for these owners: look at all their orders again."""
+        """Entries changed something for these owners: look again at what they name and what is not over.
+
+        What is over stays so until an item names it; one keeper alone may ask feeds for that.
+        """
         for owner in owners:
             self._dirty[owner] = None
-            self._active[owner] = {record.order_id: record for record in self._feeds.orders_of(owner)}
+            active, fresh = self._active.get(owner), self._feeds.take_fresh(owner)
+            if active is None or fresh is None:
+                active, fresh = {}, self._feeds.orders_of(owner)
+                self._active[owner] = active
+            active.update((record.order_id, record) for record in fresh)
 
     def advance(self, epoch: Epoch, block: BlockRef) -> BookChange:
         """Move to an epoch and block, neither earlier than the last ones; feeds are cut at their bases of the epoch."""
@@ -155,6 +162,9 @@ class BookKeeper:
         for owner in self._dirty:
             self.admissions.advance(owner, epoch)
         for order_id in self.admissions.take_changed():
+            decided = self._feeds.order(order_id)
+            if decided is not None:
+                self._active.setdefault(decided.order.owner, {})[order_id] = decided
             for hold in self._feeds.holds_on(order_id):
                 for side in (hold.ticket.maker_order, hold.ticket.taker_order):
                     known = self._feeds.order(side)

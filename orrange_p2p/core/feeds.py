@@ -49,6 +49,8 @@ class Feeds:
         self._newly_convicted: dict[Address, None] = {}
         self._owner_sessions: dict[Address, dict[Address, None]] = {}
         self._versions: dict[Address, int] = {}
+        self._fresh: dict[Address, dict[OrderId, None]] = {}  # orders that came or were named since they were taken
+        self._anew: dict[Address, None] = {}  # owners whose orders were read again
         self._due: list[tuple[int, Address, int]] = []  # a heap: when a Checkpoint can be a base, whose, its seq
         self._base_epochs: dict[Address, dict[Address, Epoch]] = {}  # by owner and session
 
@@ -137,6 +139,15 @@ class Feeds:
     def orders_of(self, owner: Address) -> tuple[OrderRecord, ...]:
         """Every order of an owner that stands, in no particular order."""
         return tuple(self._owner_orders.get(owner, {}).values())
+
+    def take_fresh(self, owner: Address) -> tuple[OrderRecord, ...] | None:
+        """An owner's orders that came, or that items named, since the last call; None if all were read again."""
+        fresh = self._fresh.pop(owner, {})
+        if owner in self._anew:
+            del self._anew[owner]
+            return None
+        found = (self._orders.get(order_id) for order_id in fresh)
+        return tuple(record for record in found if record is not None)
 
     def holds_on(self, order_id: OrderId) -> tuple[HoldRecord, ...]:
         """Every hold that names an order, on either side, in arrival order."""
@@ -265,12 +276,14 @@ class Feeds:
         for record in orders if not feed.is_dead else ():
             self._orders[record.order_id] = record
             self._owner_orders.setdefault(record.order.owner, {})[record.order_id] = record
+            self._fresh.setdefault(record.order.owner, {})[record.order_id] = None
             touched.append(record.order.owner)
         for hold in holds:
             for order_id in (hold.ticket.maker_order, hold.ticket.taker_order) if _counts(feed, hold) else ():
                 self._holds.setdefault(order_id, []).append(hold)
                 known = self._orders.get(order_id)
                 if known is not None:
+                    self._fresh.setdefault(known.order.owner, {})[order_id] = None
                     touched.append(known.order.owner)
         for session in self.convictions.note(holds):
             self._newly_convicted[session] = None
@@ -293,6 +306,7 @@ class Feeds:
                 if others:
                     self._holds[order_id] = others
         for record in feed.orders.values():
+            self._anew[record.order.owner] = None
             self._orders.pop(record.order_id, None)
             self._owner_orders.get(record.order.owner, {}).pop(record.order_id, None)
         former = feed.owner
