@@ -5,6 +5,7 @@ Spec: protocol/spec/02-feeds.md [FEED-9], 06-sync.md [SYNC-1].
 
 from collections.abc import Sequence
 
+from orrange_p2p.core.feed import Feed
 from orrange_p2p.core.head_tree import HeadTree
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head
@@ -16,6 +17,16 @@ def next_own_seq(kernel: Kernel, market: MarketId) -> int:
     """The seq of the next entry of this node's own feed in a market, be the others on disk or not."""
     feed = kernel.markets[market].feeds.feed(kernel.identity.session)
     return feed.next_seq if feed is not None else 0
+
+
+def held_run(feed: Feed | None, from_seq: int, to_seq: int) -> HeldRun:
+    """What a feed has of a run; from its start on, with bodies, if what was asked for first is gone. Spec: [SYNC-21]."""
+    entries = feed.run(from_seq, to_seq) if feed is not None else []
+    if feed is None or not entries:
+        return HeldRun()
+    is_cut = from_seq < feed.first_seq == entries[0].entry.header.seq
+    bodies = feed.start.bodies if feed.start is not None and is_cut else ()
+    return HeldRun(entries=tuple(one.encoded for one in entries), bodies=tuple(body.encoded for body in bodies))
 
 
 class DurableFeeds:
@@ -61,12 +72,7 @@ class DurableFeeds:
         feed = state.feeds.feed(session) if state is not None else None
         if session == self.own:
             to_seq = min(to_seq, self._own.get(market, 0))
-        entries = feed.run(from_seq, to_seq) if feed is not None else []
-        if feed is None or not entries:
-            return HeldRun()
-        is_cut = feed.start is not None and from_seq < feed.first_seq == entries[0].entry.header.seq
-        bodies = feed.start.bodies if feed.start is not None and is_cut else ()
-        return HeldRun(entries=tuple(entry.encoded for entry in entries), bodies=tuple(body.encoded for body in bodies))
+        return held_run(feed, from_seq, to_seq)
 
     def proofs(self, market: MarketId, session: Address) -> Sequence[bytes]:
         """What convicts sessions above one, a page of it. Spec: [SYNC-18]."""

@@ -135,6 +135,8 @@ def are_consistent(constants: Constants) -> bool:
         and constants.dead_s >= 3 * constants.presence_s
         and constants.period_s * 1000 % constants.epoch_ms == 0
         and constants.beacon_lag_s >= constants.l_fund
+        and constants.checkpoint_age_s * 1000
+        >= 2000 * (constants.d + constants.l_fund) + constants.k * constants.epoch_ms
     )
 
 

@@ -161,6 +161,7 @@ class Holder(Side):
             DIGESTS,
             [RULES.market_id],
             on_entries=self._on_entries,
+            on_start=self._on_start,
             on_round=self._on_round,
             on_evidence=self._on_evidence,
             rules=MARKETS,

@@ -29,15 +29,17 @@ from orrange_p2p.core.messages import (
 )
 from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.peer_messages import Entries
-from orrange_p2p.core.types import Address, Digest, MarketId, OrderId, PeerId
+from orrange_p2p.core.starts import Start
+from orrange_p2p.core.types import U64_MAX, Address, Digest, Epoch, MarketId, OrderId, PeerId
 from orrange_p2p.core.verdicts import Accept, Reject
 from orrange_p2p.core.verify import VerifiedEntry
 from orrange_p2p.errors import NetworkError
+from orrange_p2p.net.durable_feeds import held_run
 from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.framing import FramedStream
 from orrange_p2p.net.messages import GossipMessage
 from orrange_p2p.net.network import Network
-from orrange_p2p.net.sync import PROTOCOL, SyncService
+from orrange_p2p.net.sync import PROTOCOL, HeldRun, SyncService
 from orrange_p2p.net.ticket_streams import PROTOCOL as TICKET_PROTOCOL
 from orrange_p2p.net.ticket_streams import TicketStreams
 from tests.core.kernel_world import DIGESTS, GENESIS_MS, RULES, Peer
@@ -58,17 +60,24 @@ class Side:
         self.network = network
         self.feeds = Feeds(RULES)
         self.rounds: list[tuple[Head, ...] | None] = []
+        self.starts: list[Start] = []
         self.own = Peer("own").identity.session
         self.sync = SyncService(
-            network, self, DIGESTS, [MARKET], on_entries=self._on_entries, on_round=self._on_round, period_s=0.2
+            network,
+            self,
+            DIGESTS,
+            [MARKET],
+            on_entries=self._on_entries,
+            on_start=self._on_start,
+            on_round=self._on_round,
+            period_s=0.2,
         )
 
     def tree(self, market: MarketId) -> HeadTree:
         return tree_of(self.feeds.heads() if market == MARKET else ())
 
-    def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> Sequence[bytes]:
-        feed = self.feeds.feed(session)
-        return [entry.encoded for entry in feed.run(from_seq, to_seq)] if feed is not None else []
+    def run(self, market: MarketId, session: Address, from_seq: int, to_seq: int) -> HeldRun:
+        return held_run(self.feeds.feed(session), from_seq, to_seq)
 
     def proofs(self, market: MarketId, session: Address) -> Sequence[bytes]:
         return ()
@@ -76,6 +85,10 @@ class Side:
     async def _on_entries(self, market: MarketId, entries: tuple[VerifiedEntry, ...], source: PeerId) -> None:
         for entry in entries:
             self.feeds.add(entry)
+
+    async def _on_start(self, market: MarketId, start: Start, source: PeerId) -> None:
+        self.starts.append(start)
+        self.feeds.begin(start, Epoch(U64_MAX))
 
     async def _on_round(self, peer: PeerId, market: MarketId, heads: tuple[Head, ...] | None) -> None:
         self.rounds.append(heads)

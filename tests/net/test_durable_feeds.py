@@ -32,7 +32,7 @@ def test_sync_serves_no_own_entry_that_a_crash_could_still_take() -> None:
     )
     (persist,) = [action for action in victim.kernel.step(request) if isinstance(action, PersistEntry)]
     assert heads_of(served) == before
-    assert len(served.run(market, session, 0, 99)) == 1
+    assert len(served.run(market, session, 0, 99).entries) == 1
     served.note(market, persist.entry.entry.header.seq + 1)
     assert heads_of(served) == victim.market.heads()
-    assert served.run(market, session, 1, 99) == [persist.entry.encoded]
+    assert served.run(market, session, 1, 99).entries == (persist.entry.encoded,)

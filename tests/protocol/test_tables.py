@@ -24,7 +24,7 @@ KIB = 1024
 LISTS = "a Prepare's skips; late orders, absent sessions in a Prepare or View"
 ADDRESS = types.Address(b"\x0a" * 20)
 COLUMNS = ["epoch_ms", "grace_ms", "t_ack_ms", "wait", "k", "w", "d", "l_fund"]
-COLUMNS += ["quorum", "degree", "presence_s", "dead_s", "period_s", "beacon_lag_s", "bond_multiple"]
+COLUMNS += ["quorum", "degree", "presence_s", "dead_s", "period_s", "beacon_lag_s", "checkpoint_age_s", "bond_multiple"]
 OURS = {"d": "ticket_life_s", "l_fund": "fund_lag_s"}
 
 
@@ -66,6 +66,7 @@ def test_a_preset_is_consistent_and_would_not_be_with_one_constant_too_tight(nam
     assert not reference.are_consistent(replace(preset, dead_s=3 * preset.presence_s - 1))
     assert not reference.are_consistent(replace(preset, epoch_ms=7))
     assert not reference.are_consistent(replace(preset, beacon_lag_s=preset.l_fund - 1))
+    assert not reference.are_consistent(replace(preset, checkpoint_age_s=2 * (preset.d + preset.l_fund)))
 
 
 @pytest.mark.parametrize(
