@@ -52,7 +52,7 @@ class Feeds:
         self._fresh: dict[Address, dict[OrderId, None]] = {}  # orders that came or were named since they were taken
         self._anew: dict[Address, None] = {}  # owners whose orders were read again
         self._due: list[tuple[int, Address, int]] = []  # a heap: when a Checkpoint can be a base, whose, its seq
-        self._base_epochs: dict[Address, dict[Address, Epoch]] = {}  # by owner and session
+        self._bases: dict[Address, dict[Address, tuple[Epoch, int]]] = {}  # epoch and seq, by owner and session
 
     @property
     def market_id(self) -> MarketId:
@@ -96,7 +96,12 @@ class Feeds:
 
     def base_epoch(self, owner: Address) -> Epoch:
         """The highest epoch that a base of an owner's living feeds claims, 0 without one. Spec: [FUND-8]."""
-        return max(self._base_epochs.get(owner, {}).values(), default=Epoch(0))
+        return max((epoch for epoch, _ in self._bases.get(owner, {}).values()), default=Epoch(0))
+
+    def newest_bases(self, owner: Address) -> tuple[tuple[Address, int], ...]:
+        """Session and seq of an owner's base that claims the highest epoch, or of all that do."""
+        bases, newest = self._bases.get(owner, {}), self.base_epoch(owner)
+        return tuple((session, seq) for session, (epoch, seq) in bases.items() if epoch == newest)
 
     def placed(self, record: OrderRecord) -> Epoch:
         """The epoch at which an order stands among its owner's. Spec: [FUND-8]."""
@@ -321,11 +326,12 @@ class Feeds:
         return sorted(dict.fromkeys(owners + self._index(feed, orders, holds)))
 
     def _note_base(self, owner: Address, session: Address, feed: Feed) -> None:
-        bases = self._base_epochs.setdefault(owner, {})
+        bases = self._bases.setdefault(owner, {})
         if feed.start is None or feed.is_dead or owner != feed.owner:
             bases.pop(session, None)
         else:
-            bases[session] = feed.start.entry.entry.header.epoch
+            header = feed.start.entry.entry.header
+            bases[session] = header.epoch, header.seq
 
     def advance_bases(self, epoch: Epoch) -> list[Rebased]:
         """Cut every feed that has a new base at an epoch; the epochs asked for never fall. Spec: [FEED-15], [FEED-16].

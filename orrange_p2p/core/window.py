@@ -54,6 +54,7 @@ class Windows:
         self.absent: tuple[Address, ...] = ()
         self._absent_now: frozenset[Address] = frozenset()
         self._left_out: frozenset[Address] = frozenset()
+        self._arrived: dict[OrderId, Epoch] = {}  # of orders whose own entries came late
         self._late: dict[OrderId, Epoch] = {}
         self._deferred: dict[OrderId, BookOrder] = {}
         self._late_checkpoints: dict[tuple[Address, int], Epoch] = {}
@@ -65,15 +66,17 @@ class Windows:
         return self._late
 
     def place(self, record: OrderRecord, effective: Epoch) -> None:
-        """Fix an order's effective epoch when it arrives; its owner's newest base may have placed it later still."""
-        if effective > self._feeds.placed(record):
-            self._late.setdefault(record.order_id, effective)
+        """Fix an order's effective epoch when it arrives; its owner's newest base may place it later still."""
+        if effective > record.claimed:
+            self._arrived.setdefault(record.order_id, effective)
+        self._note_late(record)
 
     def place_again(self, record: OrderRecord, effective: Epoch) -> None:
         """Put an own order where others will see it, if a later epoch than so far; windows to come have it there."""
-        if effective <= self._late.get(record.order_id, self._feeds.placed(record)):
+        if effective <= self._effective(record):
             return
-        self._late[record.order_id] = effective
+        self._arrived[record.order_id] = effective
+        self._note_late(record)
         row = self.keeper.order(record.order_id)
         if row is not None:
             self._deferred[record.order_id] = row
@@ -84,21 +87,34 @@ class Windows:
             self._late_checkpoints[session, seq] = effective
 
     def place_anew(self, rebased: Rebased) -> None:
-        """All of an owner's orders stand where its newest base does, and none is younger there than it was."""
+        """An owner's orders stand where its newest base does, or later if that or they came late. Spec: [FUND-8]."""
         header = rebased.start.entry.entry.header
         for name in [name for name in self._late_checkpoints if name[0] == header.session and name[1] < header.seq]:
             del self._late_checkpoints[name]
         for order_id in rebased.gone:
-            self._late.pop(order_id, None)
-        effective = self.late_base(rebased)
-        for owner in rebased.owners:
-            for record in self._feeds.orders_of(owner):
-                placed = self._feeds.placed(record)
-                late = self._late.pop(record.order_id, placed)
-                if owner == header.owner and placed == header.epoch:
-                    late = max(late, effective)
-                if late > placed:
-                    self._late[record.order_id] = late
+            self._forget(order_id)
+        for record in self._feeds.orders_of(header.owner):
+            self._note_late(record)
+
+    def _effective(self, record: OrderRecord) -> Epoch:
+        """The placed epoch, or that in which the order's entry, or the base that placed it, came. Spec: [MATCH-1]."""
+        placed = self._feeds.placed(record)
+        found = max(placed, self._arrived.get(record.order_id, placed))
+        bases = self._feeds.newest_bases(record.order.owner)
+        if record.claimed < placed or (record.order.session, record.seq) in bases:
+            found = max(found, *(self._late_checkpoints.get(base, placed) for base in bases))
+        return found
+
+    def _note_late(self, record: OrderRecord) -> None:
+        effective = self._effective(record)
+        if effective > self._feeds.placed(record):
+            self._late[record.order_id] = effective
+        else:
+            self._late.pop(record.order_id, None)
+
+    def _forget(self, order_id: OrderId) -> None:
+        self._arrived.pop(order_id, None)
+        self._late.pop(order_id, None)
 
     def due(self, now_ms: int) -> Epoch | None:
         """The newest epoch whose window is open by the clock and was not worked on, or None."""
@@ -133,6 +149,9 @@ class Windows:
         placed: list[tuple[BookOrder, Epoch]] = []
         leaving = list(change.removed)
         for order_id, order in coming.items():
+            record = self._feeds.order(order_id)
+            if record is not None:
+                self._note_late(record)  # a base that placed it may be gone with its session
             effective = self._late.get(order_id, order.placed)
             if effective <= epoch and order.order.session not in self._absent_now:
                 placed.append((order, effective))
@@ -140,7 +159,7 @@ class Windows:
                 self._deferred[order_id] = order
                 leaving.append(order_id)
         for order_id in change.finished:
-            self._late.pop(order_id, None)
+            self._forget(order_id)
         self._left_out = self._absent_now
         waiting = [order.order.session for order in self._deferred.values() if order.is_matchable]
         self.absent = tuple(sorted(frozenset(waiting) & self._absent_now))[:MAX_ABSENT]

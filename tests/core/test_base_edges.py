@@ -3,21 +3,26 @@
 Spec: protocol/spec/02-feeds.md [FEED-13..16], 03-orders.md [FUND-8], 04-matching.md [MATCH-1].
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from orrange_p2p.core.feed import Outcome
 from orrange_p2p.core.feeds import Feeds
-from orrange_p2p.core.starts import Body, Start
+from orrange_p2p.core.starts import Body, Start, verify_start
 from orrange_p2p.core.types import Address, Epoch, OrderId
 from orrange_p2p.core.verify import VerifiedEntry, VerifiedOrder
 from orrange_p2p.core.window import Windows
+from orrange_p2p.errors import RemoteProtocolError
+from protocol.reference import cbor
+from protocol.reference import feeds as reference_feeds
 from protocol.reference.book import encode_book
 from protocol.reference.feeds import CANCEL
+from protocol.reference.signing import keccak
 from protocol.reference.types import BUY, SELL, epoch_start_s
-from tests.core.adapters import fast_book, fast_feeds, fast_ledger, fast_rules, verified
-from tests.core.pens import Pen
+from tests.core.adapters import FAST_DIGESTS, fast_book, fast_feeds, fast_ledger, fast_rules, verified
+from tests.core.pens import Pen, delegation_item, make_entry, order_item, sign_entry
 from tests.core.small_worlds import offer, open_world, put, reference_book_at, ticket_item
 from tests.core.worlds import CLOCK, LEASE, World
 
@@ -279,6 +284,87 @@ def test_a_false_checkpoint_above_a_start_kills_as_it_does_everywhere() -> None:
     assert outcomes[-1] is Outcome.FALSE
     assert feed.forked_from == seq
     assert feeds.dead_sessions() == (session,)
+
+
+def as_sent(start: Start) -> list[bytes]:
+    """The bodies of a start as a Run has them."""
+    return [body.encoded for body in start.bodies]
+
+
+def test_a_start_is_read_again_as_it_was() -> None:
+    """Spec: [FEED-16], [SYNC-21]."""
+    start, _, _ = started(open_world())
+    assert verify_start(FAST_DIGESTS, start.entry, as_sent(start)) == start
+
+
+@pytest.mark.parametrize("way", ["none", "one short", "one twice", "in another order", "one of another feed"])
+def test_bodies_other_than_those_that_the_checkpoint_lists_are_the_senders_fault(way: str) -> None:
+    """No more and no fewer, in the order of the hashes. Spec: [FEED-16], [SYNC-21]."""
+    world = open_world()
+    start, _, entries = started(world)
+    sent = as_sent(start)
+    spoilt = {
+        "none": [],
+        "one short": sent[:-1],
+        "one twice": [*sent, sent[-1]],
+        "in another order": [sent[0], *sent[:0:-1]],
+        "one of another feed": [*sent[:-1], entries[-1].entry.item_bytes[0]],
+    }
+    with pytest.raises(RemoteProtocolError, match="FEED-16|expected the bodies"):
+        verify_start(FAST_DIGESTS, start.entry, spoilt[way])
+
+
+def test_an_entry_without_a_checkpoint_is_no_start() -> None:
+    """Spec: [FEED-16]."""
+    start, _, entries = started(open_world())
+    with pytest.raises(RemoteProtocolError, match="expected an entry that ends with a Checkpoint"):
+        verify_start(FAST_DIGESTS, entries[0], as_sent(start))
+
+
+def listing(pen: Pen, *, delegation: bytes, lists: Sequence[Sequence[bytes]]) -> tuple[VerifiedEntry, list[bytes]]:
+    """A session's entry whose Checkpoint lists these bodies, whatever they are, and the bodies in their order."""
+    parts = [sorted(part, key=keccak) for part in lists]
+    said = [reference_feeds.CHECKPOINT, 9, keccak(delegation), *([keccak(body) for body in part] for part in parts)]
+    entry = make_entry(pen, [said], seq=7, prev_hash=keccak(b"what came before"))
+    return verified([sign_entry(pen, entry)])[0], [delegation, *(body for part in parts for body in part)]
+
+
+KINDS = (
+    "another's delegation",
+    "a delegation that its peer did not sign",
+    "an order for a delegation",
+    "another session's order",
+    "an order that somebody else signed",
+    "a cancel for an order",
+    "an order for an offer",
+    "an order for a ticket",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bodies_of_a_kind_that_no_true_checkpoint_lists_are_the_senders_fault(kind: str) -> None:
+    """Though the hashes are theirs, and the session signed them. Spec: [FEED-13], [FEED-16]."""
+    world = open_world()
+    pen, other = world.pens[:2]
+    own = cbor.encode(order_item(world.new_order(pen, SELL, 100, 4), pen.owner))
+    foreign = cbor.encode(order_item(world.new_order(other, SELL, 100, 4), other.owner))
+    stolen = cbor.encode(order_item(world.new_order(pen, SELL, 100, 4), other.owner))
+    cancel = cbor.encode([CANCEL, keccak(b"an order")])
+    good, unsigned = delegation_item(pen), delegation_item(pen)
+    unsigned[-1] = bytes(64)
+    delegations = {
+        KINDS[0]: cbor.encode(delegation_item(other)),
+        KINDS[1]: cbor.encode(unsigned),
+        KINDS[2]: own,
+    }
+    orders = {KINDS[3]: foreign, KINDS[4]: stolen, KINDS[5]: cancel}
+    delegation = delegations.get(kind, cbor.encode(good))
+    lists: list[list[bytes]] = [[orders.get(kind, own)], [], [], []]
+    assert verify_start(FAST_DIGESTS, *listing(pen, delegation=cbor.encode(good), lists=[[own], [], [], []]))
+    if kind in KINDS[6:]:
+        lists[KINDS.index(kind) - 4] = [cbor.encode(order_item(world.new_order(pen, SELL, 99, 4), pen.owner))]
+    with pytest.raises(RemoteProtocolError, match="expected what a true Checkpoint lists"):
+        verify_start(FAST_DIGESTS, *listing(pen, delegation=delegation, lists=lists))
 
 
 # age in matching

@@ -15,7 +15,7 @@ from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.matching import build_engine
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.starts import verify_start
-from orrange_p2p.core.types import Epoch
+from orrange_p2p.core.types import U64_MAX, Address, Epoch
 from orrange_p2p.core.verify import VerifiedEntry
 from orrange_p2p.core.window import Windows
 from protocol.reference.book import encode_book
@@ -119,6 +119,43 @@ def test_a_book_kept_up_while_feeds_are_cut_equals_the_reference_that_keeps_ever
         assert begun.encode() == said.encode()
 
 
+def note(windows: Windows, feeds: Feeds, entry: VerifiedEntry, effective: Epoch) -> None:
+    """An entry was appended: fix the effective epoch of its orders, and of those that its Checkpoint will place."""
+    header = entry.entry.header
+    windows.note_checkpoint(header.session, header.seq, header.epoch, effective)
+    for record in feeds.orders_of(header.owner):
+        if (record.order.session, record.seq) == (header.session, header.seq):
+            windows.place(record, effective)
+
+
+def restarted(feeds: Feeds, windows: Windows, ledger: Ledger, stored: list[tuple[VerifiedEntry, Epoch]]) -> Windows:
+    """The windows of a node that begins again with the starts of its cut feeds, and its entries above them."""
+    fresh = Feeds(feeds.rules)
+    again = Windows(fresh, ledger)
+    first_seqs: dict[Address, int] = {}
+    for feed in map(feeds.feed, feeds.sessions()):
+        if feed is not None and feed.start is not None:
+            header = feed.start.entry.entry.header
+            first_seqs[header.session] = header.seq
+            rebased = fresh.begin(feed.start, Epoch(U64_MAX))
+            assert rebased is not None
+            late = windows.late_base(rebased)
+            again.note_checkpoint(header.session, header.seq, header.epoch, late)
+            again.place_anew(rebased)
+    for entry, effective in stored:
+        if entry.entry.header.seq > first_seqs.get(entry.entry.header.session, -1):
+            for one in fresh.add(entry)[1]:
+                note(again, fresh, one, effective)
+    for session in feeds.sessions():
+        feed = feeds.feed(session)
+        if feed is not None and feed.is_dead:
+            fresh.mark_forked(session, feed.forked_from)
+    for owner in fresh.owners():
+        for record in fresh.orders_of(owner):
+            again.place(record, record.claimed)  # as a window that is opened does
+    return again
+
+
 @settings(max_examples=SIGNED_WORLDS)
 @given(world=long_worlds(), seed=st.integers(0, 2**32))
 def test_windows_kept_up_while_feeds_are_cut_equal_windows_made_anew(world: World, seed: int) -> None:
@@ -127,17 +164,15 @@ def test_windows_kept_up_while_feeds_are_cut_equal_windows_made_anew(world: Worl
     feeds, ledger = Feeds(fast_rules(world.clock)), fast_ledger(world.blocks)
     windows = Windows(feeds, ledger)
     coming = verified(world.entries)
+    stored: list[tuple[VerifiedEntry, Epoch]] = []
     for epoch in range(FIRST_EPOCH, world.epoch + AGE + 8, 1 + dice.randrange(9)):
         while coming and coming[0].entry.header.epoch <= epoch:
             _, appended, owners = feeds.add(coming.pop(0))
             windows.keeper.touch(owners)
-            late = Epoch(epoch + dice.choice((0, 0, 3)))
+            arrived = Epoch(epoch + dice.choice((0, 0, 3)))
             for one in appended:
-                header = one.entry.header
-                windows.note_checkpoint(header.session, header.seq, header.epoch, max(header.epoch, late))
-                for record in feeds.orders_of(header.owner):
-                    if (record.order.session, record.seq) == (header.session, header.seq):
-                        windows.place(record, max(record.claimed, late))
+                stored.append((one, max(one.entry.header.epoch, arrived)))
+                note(windows, feeds, *stored[-1])
         block = windows.ready_block(Epoch(epoch))
         if block is None:
             continue
@@ -151,6 +186,9 @@ def test_windows_kept_up_while_feeds_are_cut_equal_windows_made_anew(world: Worl
         )
         assert engine.window_digest(Epoch(epoch), block.hash) == window.digest
         assert engine.entitlements() == window.pieces
+    late = {order_id: late for order_id, late in windows.late.items() if windows.keeper.order(order_id) is not None}
+    again = restarted(feeds, windows, ledger, stored)
+    assert {order_id: again.late.get(order_id) for order_id in late} == late
 
 
 def test_long_worlds_are_worth_comparing() -> None:

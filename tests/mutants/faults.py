@@ -14,6 +14,7 @@ TICKETS = (
     "tests/core/test_ticket_exchange.py",
     "tests/core/test_declines.py",
 )
+BASES = ("tests/core/test_base_edges.py", "tests/core/test_bases.py", "tests/core/test_base_worlds.py")
 CODEC = ("tests/core/test_cbor.py", "tests/core/test_codec.py")
 
 
@@ -31,6 +32,8 @@ class Fault:
 _SLOTS = "orrange_p2p/core/slots.py"
 _REPLAY = "orrange_p2p/core/replay.py"
 _VIEW = "orrange_p2p/core/owner_view.py"
+_FEEDS = "orrange_p2p/core/feeds.py"
+_STARTS = "orrange_p2p/core/starts.py"
 
 FAULTS = (
     Fault(
@@ -102,8 +105,8 @@ FAULTS = (
     Fault(
         "a hold is returned one block early",
         _VIEW,
-        "if hold.ticket.deadline_s < self._block.time_s:",
-        "if hold.ticket.deadline_s <= self._block.time_s:",
+        "if hold.ticket.deadline_s < self._live_from_s:",
+        "if hold.ticket.deadline_s <= self._live_from_s:",
         BOOK,
     ),
     Fault("funds that holds reserve are ignored", _VIEW, "left = left.less(amounts)", "left = left", BOOK),
@@ -164,6 +167,34 @@ FAULTS = (
         '"big") > _HALF_ORDER',
         '"big") > 2 * _HALF_ORDER',
         ("tests/core/test_digests.py", "tests/vectors/test_reference_vectors.py"),
+    ),
+    Fault(
+        "a new base leaves its owner's orders their age",
+        _FEEDS,
+        "return max(record.claimed, self.base_epoch(record.order.owner))",
+        "return record.claimed",
+        BASES,
+    ),
+    Fault(
+        "a dead session's base places its owner's orders",
+        _FEEDS,
+        "if feed.start is None or feed.is_dead or owner != feed.owner:",
+        "if feed.start is None or owner != feed.owner:",
+        BASES,
+    ),
+    Fault(
+        "a Checkpoint is a base an epoch early",
+        _STARTS,
+        "return rules.first_epoch_from(rules.epoch_start_s(claimed) + rules.preset.checkpoint_age_s)",
+        "return rules.first_epoch_from(rules.epoch_start_s(claimed) + rules.preset.checkpoint_age_s) - 1",
+        BASES,
+    ),
+    Fault(
+        "a feed begins with bodies that its Checkpoint does not list",
+        _STARTS,
+        "if hashes != (said.delegation, *said.listed()):",
+        "if 0:",
+        BASES,
     ),
     Fault("a long head is taken", "orrange_p2p/core/cbor.py", "if argument < _LEAST_ARGUMENT[short]:", "if 0:", CODEC),
     Fault(
