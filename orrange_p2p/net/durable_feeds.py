@@ -20,7 +20,7 @@ def next_own_seq(kernel: Kernel, market: MarketId) -> int:
 
 
 def held_run(feed: Feed | None, from_seq: int, to_seq: int) -> HeldRun:
-    """What a feed has of a run; from its start on, with bodies, if what was asked for first is gone. Spec: [SYNC-21]."""
+    """What a feed has of a run; from its start on if what was asked for first is gone. Spec: [SYNC-21]."""
     entries = feed.run(from_seq, to_seq) if feed is not None else []
     if feed is None or not entries:
         return HeldRun()

@@ -1,7 +1,8 @@
 """How an honest node conducts itself towards others: when it signs, waits, passes over, submits.
 
 Everything here is a decision on plain numbers; where a node stands in a market is in book.py and matching.py.
-Spec: protocol/spec/02-feeds.md [FEED-9..12], 05-tickets.md [TICK-4..17], 06-sync.md [SYNC-2..7], 08-peers.md [PEER-4].
+Spec: protocol/spec/02-feeds.md [FEED-9..12], [FEED-17], 05-tickets.md [TICK-4..17], 06-sync.md [SYNC-2..7],
+[SYNC-21], 08-peers.md [PEER-4].
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ MISMATCHES_BEFORE_FALLBACK = 2
 SYNC_PERIOD_MS = 2_000
 FREE_PARTS, FREE_PERIOD_S = 1_500, 10
 PROOFS_MAX = 16
+CHECKPOINT_ENTRIES, SECONDS_A_DAY = 256, 86_400
 FEEDS_MAX, STRANGERS_MAX, STRANGER_BYTES_MAX = 3_000, 256, 64 * 1024
 
 
@@ -31,6 +33,19 @@ def may_write_entry(*, own_on_disk: bool, quorum_shows_later_entry: bool) -> boo
 def quarter(clock: Clock, now_ms: int) -> int:
     """The quarter of an epoch that an instant lies in; one entry is signed in each at most. Spec: [FEED-11]."""
     return (now_ms - clock.genesis_ms) * ENTRIES_PER_EPOCH_MAX // clock.constants.epoch_ms
+
+
+def is_checkpoint_due(*, entries_since: int, last_s: int, now_s: int, is_anything_waiting: bool) -> bool:
+    """Whether a node is to write a Checkpoint now, if one would be true. Spec: [FEED-17].
+
+    Args:
+        entries_since: Entries after its last Checkpoint, or all; 0 if none of them has an order, Cancel or ticket.
+        last_s: When the epoch began that the last Checkpoint claims, or the first entry; unix seconds.
+        now_s: Now, unix seconds.
+        is_anything_waiting: Whether it has something else to say.
+    """
+    is_new_day = last_s // SECONDS_A_DAY < now_s // SECONDS_A_DAY
+    return entries_since >= CHECKPOINT_ENTRIES or (entries_since > 0 and is_new_day and is_anything_waiting)
 
 
 def has_place(*, feeds: int, strangers: int, kept_bytes: int, is_new: bool, is_known_to_chain: bool) -> bool:
@@ -235,6 +250,18 @@ def fetch_from(our_next: int, their_next: int, *, fits: bool) -> int | None:
     if their_next > our_next:
         return our_next if fits else 0
     return 0 if their_next == our_next and not fits else None
+
+
+def run_from(*, first_seq: int, from_seq: int, to_seq: int) -> tuple[int, bool] | None:
+    """Where the answer to a GetRun begins, and whether with bodies; None if nothing of it is held. Spec: [SYNC-21].
+
+    Args:
+        first_seq: Where the feed begins here: 0, or the seq of its base.
+        from_seq: The first seq asked for.
+        to_seq: The seq above the last one asked for; all below it that are not below first_seq are held.
+    """
+    begins = max(first_seq, from_seq)
+    return (begins, from_seq < first_seq) if begins < to_seq else None
 
 
 def is_welcome(ours: tuple[int, Address], theirs: tuple[int, Address]) -> bool:

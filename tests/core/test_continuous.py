@@ -200,7 +200,7 @@ def test_orders_with_an_epoch_and_an_owner_each_fill_as_the_epochs_entitle(order
             expiry_s=0,
         )
         row = BookOrder(order_id=name(number), order=order, placed=Epoch(0), free=((0, lots),), is_matchable=True)
-        rows.append(replace(row, claimed=Epoch(number)))
+        rows.append(replace(row, placed=Epoch(number)))
     engine.apply((), [(row, row.placed) for row in rows])
     pieces = engine.entitlements()
     assert [(piece.maker_order, piece.taker_order, piece.price_ticks, piece.lots) for piece in pieces] == fills

@@ -98,6 +98,10 @@ def entry_cases() -> list[Case]:
             is_new=yes_no, is_known_to_chain=yes_no,
         ),
         *table(
+            "FEED-17", conduct.is_checkpoint_due, entries_since=(0, 1, 255, 256), last_s=(86_399, 86_400),
+            now_s=(86_400, 172_799), is_anything_waiting=yes_no,
+        ),
+        *table(
             "TICK-12 SYNC-4", conduct.why_not_sign, synced_peers=(0, 2, 3), quorum=(1, 3), is_block_known=yes_no,
             has_doubt=yes_no,
         ),
@@ -205,6 +209,7 @@ def sync_cases() -> list[Case]:
     return [
         *table("SYNC-2", conduct.next_round_ms, last_round_ms=(None, 1_000, 4_000), now_ms=(2_000, 5_000)),
         *table("SYNC-3", conduct.fetch_from, our_next=(0, 5), their_next=(0, 4, 5, 9), fits=(False, True)),
+        *table("SYNC-21", conduct.run_from, first_seq=(0, 7), from_seq=(0, 6, 7, 9), to_seq=(7, 8, 12)),
         *table("SYNC-6", conduct.is_welcome, ours=hellos[:1], theirs=hellos),
         *table("SYNC-7", conduct.answer_delay_s, answered=(0, 1_499, 1_500), since_s=(50,), now_s=(50, 57, 60, 61)),
         *table("SYNC-19", conduct.stays_synced, failed_rounds=(0, 2, 3)),

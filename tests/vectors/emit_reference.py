@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.vectors import codec_cases, sync_cases, world_cases  # noqa: E402
+from tests.vectors import base_cases, codec_cases, sync_cases, world_cases  # noqa: E402
 from tests.vectors.files import main  # noqa: E402
 
 
@@ -35,6 +35,8 @@ def compute_vectors() -> dict[str, Any]:
     for group in ("orders", "holds", "funds", "admission", "bonds", "thrown"):
         cases = [world_cases.book_case(*told) for told in world_cases.book_worlds(group)]
         files[f"book/{group}.json"] = {**world_cases.book_setting(group), "cases": cases}
+    begun = [case for told in base_cases.base_worlds() for case in base_cases.base_case(*told)]
+    files["book/bases.json"] = {**world_cases.book_setting("bases"), "cases": begun}
     return files
 
 

@@ -140,7 +140,16 @@ def opening_worlds() -> Told:
     yield "delegation_second", "FEED-3", world
 
 
-FALSE_CHECKPOINTS = ("next_nonce", "order_left_out", "dead_order", "offer", "ticket", "not_last", "twice")
+FALSE_CHECKPOINTS = (
+    "next_nonce",
+    "order_left_out",
+    "no_order",
+    "offer",
+    "ticket",
+    "not_last",
+    "twice",
+    "not_first_of_its_epoch",
+)
 
 
 def checkpoint_worlds() -> Told:

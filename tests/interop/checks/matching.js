@@ -8,7 +8,7 @@ const GIVEN = ["market", "epoch", "block", "orders", "assignment", "absent", "sk
 
 export function checkMatching(one) {
   hasForm("a case", one, "name", ...GIVEN, "pieces", "windowDigest");
-  for (const row of one.orders) hasForm("a row", row, "orderId", "order", "claimedEpoch", "free", "isMatchable");
+  for (const row of one.orders) hasForm("a row", row, "orderId", "order", "placedEpoch", "free", "isMatchable");
   const tiers = new Map(one.tiers);
   const window = {
     ...one,

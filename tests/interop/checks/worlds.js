@@ -3,7 +3,9 @@ import { keccak256 } from "viem";
 import { buildBook } from "../lib/book.js";
 import { Refused } from "../lib/cbor.js";
 import { Clock } from "../lib/chain.js";
+import { readStart } from "../lib/checkpoints.js";
 import { feedsOf, readSoundEntry } from "../lib/feeds.js";
+import { readMessage } from "../lib/messages.js";
 import { ordersOf } from "../lib/orders.js";
 import { hasForm, same } from "../lib/vectors.js";
 
@@ -47,11 +49,18 @@ export async function checkFeeds(one, { schema, signing, file }) {
 }
 
 export async function checkBook(one, { schema, signing, file }) {
-  hasForm("a case", one, "name", "epoch", "entries", "blocks", "book", "digest");
+  hasForm("a case", one, "name", "epoch", "entries", "blocks", "book", "digest", ...(one.starts ? ["starts"] : []));
   const { market, constants, genesisMs } = file;
   const read = await Promise.all(one.entries.map((encoded) => soundOrNull(encoded, { schema, signing })));
+  const starts = (one.starts ?? []).map(async ({ entry, bodies }) =>
+    readStart(
+      await readSoundEntry(schema, signing, entry),
+      bodies.map((bytes) => ({ bytes, value: readMessage(schema, "item", bytes) })),
+    ),
+  );
   const world = {
     entries: read.filter((entry) => entry !== null),
+    starts: await Promise.all(starts),
     blocks: one.blocks,
     market,
     marketId: signing.digest("Market", market),

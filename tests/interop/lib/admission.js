@@ -1,11 +1,12 @@
-// First admission ([FUND-5]): who could pay for an order when it was placed. An order that could not be is void for
-// good.
+// First admission ([FUND-5]): who could pay for an order when it was placed ([FUND-8]). An order that could not be is
+// void.
 import { ChainView, fundBlock } from "./chain.js";
 import { by } from "./feeds.js";
 import { freeRanges, lotsOf, Words } from "./holds.js";
 import { need } from "./lanes.js";
 import { isInTime } from "./orders.js";
 
+export const later = (one, other) => (one > other ? one : other);
 const MAX_OPEN = 100;
 
 const inItsTurn = by(
@@ -30,24 +31,31 @@ export class Admission {
   }
 
   // The admitted ones of one owner's orders. `feeds` are the owner's; `orders` those that stand by their form.
-  async admitted(orders, feeds) {
+  // `baseEpoch` is the highest that one of its bases claims.
+  async admitted(orders, feeds, baseEpoch) {
     const byId = new Map(orders.map((order) => [order.id, order]));
     const words = new Words({ orders: byId, signing: this.signing, clock: this.clock });
     const said = (await Promise.all(feeds.map((feed) => words.ofFeed({ ...feed, forkedSeq: null }, null)))).flat();
     const turns = [
       ...orders.map((order) => ({
         order,
-        epoch: order.claimedEpoch,
+        epoch: order.placedEpoch,
         session: order.order.session,
         place: order.place,
       })),
-      ...said.map((word) => ({ word, epoch: word.entry.epoch, session: word.session, place: word.place })),
+      ...said.map((word) => ({
+        word,
+        epoch: later(word.entry.epoch, baseEpoch),
+        session: word.session,
+        place: word.place,
+      })),
     ].sort(inItsTurn);
     const admitted = new Map();
     const earlier = [];
     for (const turn of turns) {
       if (turn.word && admitted.has(turn.word.ticket[`${turn.word.side}Order`])) earlier.push(turn.word);
-      if (turn.order && this.isAdmitted(turn, [...admitted.values()], earlier)) admitted.set(turn.order.id, turn.order);
+      const isIn = turn.order && (turn.order.isEnded || this.isAdmitted(turn, [...admitted.values()], earlier));
+      if (isIn) admitted.set(turn.order.id, turn.order);
     }
     return [...admitted.values()];
   }
@@ -63,7 +71,8 @@ export class Admission {
     for (const { id, order: closed } of before.filter((one) => !isOpen(one))) {
       const own = words.filter(({ ticket, side }) => ticket[`${side}Order`] === id);
       for (const { digest, ticket } of new Map(own.map((word) => [word.digest, word])).values()) {
-        if (chain.settled.has(digest) || (chain.block?.timeS ?? 0n) > ticket.deadline) continue;
+        const fromS = later(chain.block?.timeS ?? 0n, this.clock.startS(turn.epoch) - this.clock.lFund);
+        if (chain.settled.has(digest) || fromS > ticket.deadline) continue;
         purse.take(need(closed, this.market, ticket.priceTicks, ticket.makerTo - ticket.makerFrom));
       }
     }
@@ -73,7 +82,8 @@ export class Admission {
   // Whether neither a Cancel nor time had ended an earlier admitted order in an order's turn.
   isOpen(one, turn) {
     const { cancelled } = one;
-    const at = cancelled && { epoch: cancelled.entry.epoch, session: one.order.session, place: cancelled.place };
+    const epoch = cancelled && later(cancelled.entry.epoch, one.placedEpoch);
+    const at = cancelled && { epoch, session: one.order.session, place: cancelled.place };
     if (at && inItsTurn(at, turn) < 0) return false;
     return isInTime(one, turn.epoch, this.clock);
   }

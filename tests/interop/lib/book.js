@@ -1,7 +1,8 @@
 // The book of an epoch and its bytes ([BOOK-1..3], [FUND-2..7]).
-import { Admission } from "./admission.js";
+import { Admission, later } from "./admission.js";
 import { encode } from "./cbor.js";
 import { ChainView, fundBlock } from "./chain.js";
+import { fromItsBase } from "./checkpoints.js";
 import { by, feedsOf, grouped } from "./feeds.js";
 import { freeRanges, holdsOf, lotsOf, silentSessions, Words } from "./holds.js";
 import { need, quoteAmount } from "./lanes.js";
@@ -24,11 +25,14 @@ async function admittedOrders(feeds, world) {
   const admission = new Admission(world);
   const orders = new Map();
   for (const own of grouped(
-    feeds.filter(({ standing }) => standing.length > 0),
+    feeds.filter(({ standing, forkedSeq }) => standing.length > 0 && forkedSeq === null),
     ({ standing }) => standing[0].owner,
   ).values()) {
+    const bases = own.map(({ standing: [first] }) => (first.listing ? first.epoch : 0n));
+    const baseEpoch = bases.reduce(later);
     const formed = (await Promise.all(own.map((feed) => ordersOf(feed, world)))).flat();
-    for (const order of await admission.admitted(formed, own)) orders.set(order.id, order);
+    const placed = formed.map((order) => ({ ...order, placedEpoch: later(order.claimedEpoch, baseEpoch) }));
+    for (const order of await admission.admitted(placed, own, baseEpoch)) orders.set(order.id, order);
   }
   return orders;
 }
@@ -61,7 +65,7 @@ function fundedOrders(owner, orders, holds, context) {
   const state = afterHolds(owner, holds, context);
   const most = clock.bondMultiple > 0n ? clock.bondMultiple * (chain.bonds.get(owner) ?? 0n) * quotePerBond : null;
   const inItsTurn = by(
-    ({ claimedEpoch }) => claimedEpoch,
+    ({ placedEpoch }) => placedEpoch,
     ({ order }) => order.session,
     ({ place }) => place[0],
     ({ place }) => place[1],
@@ -87,12 +91,13 @@ function openOrders(orders, live, { chain, epoch, clock }) {
     .filter(({ free }) => free.length > 0);
 }
 
-// `world` has entries, blocks, market, marketId, clock, signing, convicted and quotePerBond.
+// `world` has entries, starts, blocks, market, marketId, clock, signing, convicted and quotePerBond.
 export async function buildBook(world, epoch) {
   const { entries, blocks, market, marketId, clock, signing, convicted } = world;
   const block = fundBlock(blocks, clock, epoch);
   if (block === null) return null;
-  const whole = await feedsOf(entries, marketId, world);
+  const all = await feedsOf(entries, marketId, world);
+  const whole = await Promise.all(all.map((feed) => fromItsBase(feed, epoch, world)));
   const feeds = whole.map(cutAt(epoch));
   const chain = new ChainView(blocks, block, marketId, market);
   const orders = await admittedOrders(feeds, world);
@@ -100,7 +105,8 @@ export async function buildBook(world, epoch) {
   const selfConvicted = whole.filter((_, at) => verdicts[at]).map(({ session }) => session);
   const words = new Words({ orders, signing, clock });
   const said = (await Promise.all(feeds.map((feed) => words.ofFeed(feed, epoch)))).flat();
-  const live = holdsOf(said, orders).filter(({ ticket }) => block.timeS <= ticket.deadline);
+  const fromS = later(block.timeS, clock.startS(epoch) - clock.lFund);
+  const live = holdsOf(said, orders).filter(({ ticket }) => fromS <= ticket.deadline);
   const dead = [
     ...feeds.filter(({ forkedSeq }) => forkedSeq !== null).map(({ session }) => session),
     ...convicted,
@@ -116,6 +122,6 @@ export async function buildBook(world, epoch) {
   }
   const rows = open
     .sort(by(({ id }) => id))
-    .map(({ id, claimedEpoch, free }) => [id, claimedEpoch, free, funded.has(id)]);
+    .map(({ id, placedEpoch, free }) => [id, placedEpoch, free, funded.has(id)]);
   return encode([marketId, epoch, block.number, block.hash, rows, [...new Set(dead)].sort()]);
 }

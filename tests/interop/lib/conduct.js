@@ -33,6 +33,18 @@ function fetchFrom({ ourNext, theirNext, fits }) {
   return fits ? ourNext : 0n;
 }
 
+// [SYNC-21]
+function runFrom({ firstSeq, fromSeq, toSeq }) {
+  const begins = max(firstSeq, fromSeq);
+  return begins < toSeq ? [begins, begins !== fromSeq] : null;
+}
+
+// [FEED-17]
+function isCheckpointDue({ entriesSince, lastS, nowS, isAnythingWaiting }) {
+  const isOfAnEarlierDay = lastS - (lastS % 86400n) < nowS - (nowS % 86400n);
+  return entriesSince >= 256n || (isOfAnEarlierDay && isAnythingWaiting && entriesSince > 0n);
+}
+
 // At most 16 pieces, all of a session together ([SYNC-18]).
 function pageOfProofs({ sessions, after }) {
   const rest = sessions.filter((session) => session > after).sort();
@@ -78,6 +90,7 @@ export const FUNCTIONS = {
   fetch_from: fetchFrom,
   has_place: hasPlace,
   has_round_failed: ({ headsWithoutEntries, isWhole }) => !isWhole || headsWithoutEntries > 16n, // [SYNC-17], [SYNC-20]
+  is_checkpoint_due: isCheckpointDue,
   is_promised: ({ readyEpoch, epoch }) => epoch <= readyEpoch + 2n, // [TICK-7]
   is_welcome: ({ ours, theirs }) => ours.join() === theirs.join(), // [SYNC-6]
   may_offer: ({ readyEpoch, entryEpoch }) => entryEpoch <= readyEpoch + 2n, // [TICK-8]
@@ -89,6 +102,7 @@ export const FUNCTIONS = {
   next_round_ms: ({ lastRoundMs, nowMs }) => (lastRoundMs === null ? nowMs : max(nowMs, lastRoundMs + 2000n)),
   page_of_proofs: pageOfProofs,
   quarter_of: ({ nowMs }, { epochMs }) => ((nowMs - GENESIS_MS) * 4n) / epochMs, // [FEED-11]
+  run_from: runFrom,
   shows_its_view: ({ since, epoch }, { wait }) => epoch > since && (epoch - since) % wait === 0n, // [TICK-6]
   stays_synced: ({ failedRounds }) => failedRounds < 3n, // [SYNC-19]
   submit_after: submitAfter,

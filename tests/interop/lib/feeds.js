@@ -44,15 +44,22 @@ function follows(entry, standing) {
 
 // One session's feed, from all its sound entries in a market in any order, each as often as one likes.
 async function feedOf(session, entries, world) {
-  const { signing } = world;
-  const seqs = grouped(entries, ({ seq }) => seq);
+  const { signing, starts = [] } = world;
+  const start = starts.find((one) => one.session === session);
+  const held = start ? entries.filter(({ seq, hash }) => seq >= start.seq && hash !== start.hash) : entries;
+  const seqs = grouped(start ? [start, ...held] : held, ({ seq }) => seq);
   const forks = [...seqs].filter(([, same]) => same.length > 1).map(([seq]) => seq);
   let forkedSeq = forks.length > 0 ? forks.sort(compare)[0] : null;
-  let nextSeq = 0n;
+  const firstSeq = start?.seq ?? 0n;
+  let nextSeq = firstSeq;
   while (seqs.has(nextSeq)) nextSeq += 1n;
   const standing = [];
-  for (let seq = 0n; seq < nextSeq && seq !== forkedSeq; seq += 1n) {
+  for (let seq = firstSeq; seq < nextSeq && seq !== forkedSeq; seq += 1n) {
     const [entry] = seqs.get(seq);
+    if (entry === start) {
+      standing.push(start);
+      continue;
+    }
     if (!follows(entry, standing) || !(await hasItsDelegation(entry, signing))) break;
     standing.push(entry);
     if (!(await isTrueToItsFeed({ session, standing }, entry, world))) {
@@ -71,7 +78,8 @@ export function grouped(values, key) {
 
 // The feeds of a market, sorted by session ([FEED-6..8]).
 export async function feedsOf(entries, market, world) {
-  const distinct = new Map(entries.filter((entry) => entry.market === market).map((entry) => [entry.hash, entry]));
+  const all = [...entries, ...(world.starts ?? [])];
+  const distinct = new Map(all.filter((entry) => entry.market === market).map((entry) => [entry.hash, entry]));
   const sessions = [...grouped(distinct.values(), ({ session }) => session)].sort(by(([session]) => session));
   return Promise.all(sessions.map(([session, own]) => feedOf(session, own, world)));
 }

@@ -33,7 +33,8 @@ export class Words {
   async readOffer(feed, { item, entry, place }) {
     const { ticket, readyEpoch } = item;
     if (!this.isOwn(ticket.takerOrder, feed, place) || !hasItsShape(item, this.clock)) return null;
-    if (ticket.epoch !== readyEpoch || entry.epoch < readyEpoch || entry.epoch > readyEpoch + 2n) return null;
+    const isSoon = entry.listing !== undefined || (readyEpoch <= entry.epoch && entry.epoch <= readyEpoch + 2n);
+    if (ticket.epoch !== readyEpoch || !isSoon) return null;
     const digest = this.signing.digest("Ticket", ticket);
     if ((await this.signing.signer(digest, item.takerSignature)) !== feed.session) return null;
     const ready = this.signing.digest("Ready", { ticket: digest, epoch: readyEpoch });
@@ -46,6 +47,7 @@ export class Words {
     const { ticket } = item;
     if (place !== null && !this.isOwn(ticket.makerOrder, feed, place)) return null;
     if (ticket.epoch > entry.epoch || !hasItsShape(item, this.clock)) return null;
+    if (entry.listing === undefined && this.clock.startS(entry.epoch) > ticket.deadline) return null;
     const digest = this.signing.digest("Ticket", ticket);
     if ((await this.signing.signer(digest, item.makerSignature)) !== feed.session) return null;
     const other = await this.signing.signer(digest, item.takerSignature);

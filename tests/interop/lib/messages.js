@@ -51,8 +51,8 @@ const checkParts = (message, part) => message.parts[0].forEach((one) => checkPar
 const CHECKS = {
   entry: ({ items }) => items.forEach((item) => checkPart("item", item)),
   "order-item": ({ order }) => checkOrder(order),
-  checkpoint: ({ liveOrders, ownOffers, ownTickets }) => {
-    for (const list of [liveOrders, ownOffers, ownTickets]) checkSorted("digests", list, Infinity);
+  checkpoint: ({ liveOrders, endedOrders, offers, tickets }) => {
+    for (const list of [liveOrders, endedOrders, offers, tickets]) checkSorted("hashes", list, 256);
   },
   presence: ({ heads }) => checkSorted("heads", heads, 16),
   "over-signed": ({ parts }) => parts.forEach(({ maker, taker }) => [maker, taker].forEach(checkOrder)),
@@ -65,9 +65,11 @@ const CHECKS = {
   },
   view: checkLate,
   hello: ({ markets }) => checkSorted("markets", markets, 256),
-  run: ({ entries }) => {
+  run: ({ entries, bodies }) => {
     if (entries.length > 4096) fail(`at most 4096 entries, was ${entries.length}`);
+    if (bodies.length > 257) fail(`at most 257 bodies, was ${bodies.length}`);
     entries.forEach((entry) => checkPart("entry", entry));
+    bodies.forEach((body) => checkPart("item", body));
   },
   compare: checkCompare,
   differences: (message) => checkDifferences(message, checkSorted),

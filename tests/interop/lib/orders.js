@@ -30,22 +30,27 @@ function fitsItsLane({ security, tif, paymentMethods, arbitrators }) {
 
 // The orders of a feed that stand by their form, in the order in which they stand. Each keeps the place of the first
 // Cancel that names it, and its first admission is yet to be seen ([FUND-5]).
+// A dead session has none ([FEED-6]); what a base lists it lists because it stood ([FEED-13]).
 export async function ordersOf(feed, { market: { minFillLots }, clock, signing }) {
   const orders = new Map();
-  let lastNonce = -1n;
+  if ((feed.forkedSeq ?? null) !== null) return [];
+  let lastNonce = (feed.standing[0]?.listing?.nextNonce ?? 0n) - 1n;
   for (const { item, entry, place } of standingItems(feed)) {
     if (item.rule === "cancel" && orders.has(item.orderId)) orders.get(item.orderId).cancelled ??= { entry, place };
     if (item.rule !== "order-item") continue;
     const { order, signature } = item;
-    const isNext = order.nonce > lastNonce;
-    if (isNext) lastNonce = order.nonce;
+    const { listing } = entry;
+    const isNext = order.nonce > lastNonce || listing !== undefined;
+    if (order.nonce > lastNonce) lastNonce = order.nonce;
     if (!isNext || !isOfFeed(order, entry, minFillLots)) continue;
     if (!hasItsForm(order, clock.startS(entry.epoch)) || !fitsItsLane(order)) continue;
     const id = signing.digest("Order", order);
     const signer = await signing.signer(id, signature);
     if (signer !== order.owner && signer !== order.session) continue;
     const isSessionSigned = signer !== order.owner;
-    orders.set(id, { id, order, place, claimedEpoch: entry.epoch, isSessionSigned, cancelled: null });
+    const isEnded = listing !== undefined && place[1] < BigInt(listing.ended);
+    const cancelled = isEnded ? { entry, place: [entry.seq, -1n] } : null;
+    orders.set(id, { id, order, place, claimedEpoch: entry.epoch, isSessionSigned, cancelled, isEnded });
   }
   return [...orders.values()];
 }

@@ -1,0 +1,95 @@
+"""Cases for `protocol/vectors/book/bases.json`: books from whole feeds and from feeds begun at their bases."""
+
+from copy import copy
+
+from protocol.reference import chain, feeds
+from protocol.reference.book import compute_book, encode_book
+from protocol.reference.cbor import RefusedError, encode
+from protocol.reference.checkpoints import checkpoint_place, implied_before, may_be_base, true_feeds
+from protocol.reference.types import SELL, epoch_start_s
+from tests.core.pens import DOMAIN, MARKET
+from tests.core.small_worlds import offer, poor_world, put, ticket_item
+from tests.core.strategies import throw_checkpoints
+from tests.core.worlds import CLOCK, QUOTE_PER_BOND, Step, World, build_world
+from tests.vectors.world_cases import Case, Told, book_case, opened, plain
+
+
+def base_worlds() -> Told:
+    """[FEED-15], [FEED-16], [FUND-8]: worlds in which Checkpoints have become bases, or are about to."""
+    world = poor_world(10)
+    first = put(world, 0, SELL, 10)
+    put(world, 0, SELL, 10)
+    world.pens[0].items.append([feeds.CANCEL, first])
+    world.say_checkpoint(world.pens[0])
+    yield from grown(world, "void_comes_up", "FEED-15 FUND-8 FUND-5")
+    world = opened()
+    ticket = offer(world, world.order_ids[1], world.order_ids[0], 4)
+    world.pens[1].items.append(ticket_item(ticket, world.pens[0], world.pens[1]))
+    world.do(Step("cancel", (1, 0, 0, 1)))
+    put(world, 1, SELL, 5)
+    for number in (0, 1):
+        world.say_checkpoint(world.pens[number])
+    put(world, 1, SELL, 3)
+    yield from grown(world, "tickets_and_ended_orders", "FEED-15 FEED-16 FEED-13")
+    world = opened()
+    other = next(number for number, pen in enumerate(world.pens) if number and pen.owner is world.pens[0].owner)
+    put(world, other, SELL, 2)
+    put(world, 0, SELL, 3)
+    world.epoch += 4
+    world.say_checkpoint(world.pens[other])
+    yield from grown(world, "another_session_of_the_owner", "FUND-8 FUND-3")
+    for seed in range(4):
+        world = build_world(3, throw_checkpoints(seed, 40, honest=True))
+        yield from grown(world, f"thrown_{seed}", "FEED-15 FEED-16 FUND-8")
+
+
+def grown(world: World, name: str, rules: str) -> Told:
+    """A world when its last Checkpoint is about to be a base, and when it is."""
+    due_s = epoch_start_s(world.clock, world.epoch) + CLOCK.constants.checkpoint_age_s
+    later_epochs = range(world.epoch, world.epoch + 999)
+    first = next(epoch for epoch in later_epochs if epoch_start_s(world.clock, epoch) >= due_s)
+    for epoch in (first - 1, first):
+        later = copy(world)
+        later.blocks, later.epoch = list(world.blocks), epoch
+        last = later.blocks[-1]
+        for number, time_s in ((1, epoch_start_s(world.clock, epoch) - 9), (2, epoch_start_s(world.clock, epoch) + 9)):
+            at_s, block_hash = max(last.time_s, time_s), (last.number + number).to_bytes(32, "big")
+            later.blocks.append(chain.Block(number=last.number + number, hash=block_hash, time_s=at_s, facts=()))
+        yield f"{name}_{'before' if epoch < first else 'after'}", rules, later
+
+
+def base_case(name: str, rules: str, world: World) -> list[Case]:
+    """The book of a world from all its entries, and from the starts of the feeds that have a base; they are equal."""
+    whole = book_case(name, rules, world)
+    judged = true_feeds(DOMAIN, world.clock, MARKET, feeds.read_feeds(DOMAIN, world.entries))
+    by_session = {feed.session: feed for feed in judged if not feed.is_dead}
+    starts, first = [], {}
+    for feed in judged:
+        for number, entry in enumerate(feed.standing):
+            if not feed.is_dead and checkpoint_place(entry) and may_be_base(world.clock, entry, world.epoch):
+                so = implied_before(DOMAIN, world.clock, MARKET, by_session[feed.session], number)
+                assert so is not None
+                first[feed.session] = (entry, [encode(item) for item in so.bodies])
+    kept: list[bytes] = []
+    for encoded in world.entries:
+        try:
+            read = feeds.read_sound_entry(DOMAIN, encoded)
+        except RefusedError:
+            continue
+        begins = first.get(read.session) if read.market == world.pens[0].market else None
+        if begins is None or read.seq > begins[0].seq:
+            kept.append(encoded)
+        elif read.entry_hash == begins[0].entry_hash:
+            starts.append((encoded, begins[1]))
+    book = compute_book(
+        kept, MARKET, DOMAIN, world.blocks, world.clock, world.epoch, quote_per_bond=QUOTE_PER_BOND, starts=starts
+    )
+    assert book is not None
+    if plain(encode_book(book)) != whole["book"]:
+        raise ValueError(f"expected one book from all entries and from starts in {name}")
+    begun = whole | {
+        "name": f"{name}_from_starts",
+        "entries": [plain(encoded) for encoded in kept],
+        "starts": [{"entry": plain(entry), "bodies": [plain(body) for body in bodies]} for entry, bodies in starts],
+    }
+    return [whole, begun] if starts else [whole]
