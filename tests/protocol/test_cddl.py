@@ -53,7 +53,7 @@ ITEMS: list[list[Any]] = [
     [4, BODY, SIGNATURE, 9, SIGNATURE],
     [5, BODY, SIGNATURE, SIGNATURE],
     [6, DIGEST, DIGEST, 9, 6],
-    [7, 8, [DIGEST], [], [DIGEST]],
+    [7, 8, DIGEST, [DIGEST], [], [], [DIGEST]],
 ]
 ENTRY: list[Any] = [ADDRESS, ADDRESS, DIGEST, 0, DIGEST, 7, DIGEST, SIGNATURE, [encode(item) for item in ITEMS]]
 PRESENCE: list[Any] = [ADDRESS, 9, [[DIGEST, 3, DIGEST]], [b"\x04"], SIGNATURE]
@@ -75,7 +75,7 @@ MESSAGES: list[tuple[str, list[Any]]] = [
     ("ticket-frame", [6, 4, 5]),
     ("sync-frame", [1, 31337, ADDRESS, [DIGEST]]),
     ("sync-frame", [3, 4, DIGEST, ADDRESS, 0, 9]),
-    ("sync-frame", [4, 4, False, [encode(ENTRY)]]),
+    ("sync-frame", [4, 4, False, [encode(ENTRY)], [encode(ITEMS[3])]]),
     ("sync-frame", [5, 4, DIGEST, bytes(16), [[[b"", b"\x80"], [bytes(8)]]], [[b"\x80", b"", [bytes(8)]]]]),
     (
         "sync-frame",

@@ -37,7 +37,7 @@ def base_worlds() -> Told:
     put(world, 0, SELL, 3)
     world.epoch += 4
     world.say_checkpoint(world.pens[other])
-    yield from grown(world, "another_session_of_the_owner", "FUND-8 FUND-3")
+    yield from grown(world, "another_session_of_the_owner", "FUND-8")
     for seed in range(4):
         world = build_world(3, throw_checkpoints(seed, 40, honest=True))
         yield from grown(world, f"thrown_{seed}", "FEED-15 FEED-16 FUND-8")
