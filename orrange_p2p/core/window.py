@@ -94,6 +94,8 @@ class Windows:
         for order_id in rebased.gone:
             self._forget(order_id)
         for record in self._feeds.orders_of(header.owner):
+            if (record.order.session, record.seq) == (header.session, header.seq):
+                self._arrived.pop(record.order_id, None)  # its own entry came before the base's, and is gone
             self._note_late(record)
 
     def _effective(self, record: OrderRecord) -> Epoch:
