@@ -16,6 +16,8 @@ from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import U64_MAX, Digest, Epoch, OrderId, TicketDigest
 from orrange_p2p.core.verify import VerifiedEntry
 
+CHECKPOINTS_IN_AGE = 64  # at most, in the time after which one can be a base
+
 
 class _Signed(NamedTuple):
     """A ticket that an own item put forward: until when it counts, the item, and the own order."""
@@ -49,6 +51,7 @@ class Implied:
         self._tickets: dict[TicketDigest, _Signed] = {}
         self.delegation = b""
         self.is_idle = True  # whether nothing was noted since the last Checkpoint
+        self._settled: Epoch | None = None  # what that claims
 
     def note_order(self, order: OrderRecord, encoded: bytes) -> None:
         """An order stands. Spec: [ORD-1..4]."""
@@ -73,8 +76,10 @@ class Implied:
     def checkpoint(self, claimed: Epoch, next_nonce: int) -> Checkpoint | None:
         """The only true Checkpoint after what was noted, in an entry of that claimed epoch. Spec: [FEED-13].
 
-        None if there is none: more than 256 hashes, or no nonce is left.
+        None if there is none: too soon after the last one, or more than 256 hashes, or no nonce is left.
         """
+        if self._settled is not None and self._comes_too_soon(claimed, self._settled):
+            return None
         left = self._left_at(claimed)
         if next_nonce > U64_MAX or sum(len(part) for part in left) > MAX_LISTED:
             return None
@@ -93,6 +98,11 @@ class Implied:
         self._live, self._offers, self._tickets = left.live, left.offers, left.tickets
         self._bodies = {order_id: self._bodies[order_id] for order_id in (*left.live, *left.ended)}
         self.is_idle = True
+        self._settled = claimed
+
+    def _comes_too_soon(self, claimed: Epoch, last: Epoch) -> bool:
+        preset = self._rules.preset
+        return CHECKPOINTS_IN_AGE * (claimed - last) * preset.epoch_ms < 1000 * preset.checkpoint_age_s
 
     def _left_at(self, claimed: Epoch) -> _Left:
         start_s = self._rules.epoch_start_s(claimed)

@@ -15,6 +15,7 @@ from protocol.reference.signing import digest, keccak, market_id
 from protocol.reference.types import FOK, IOC, Address, Clock, Digest, Domain, Market, epoch_start_s
 
 HASHES_MAX = 256
+CHECKPOINTS_IN_AGE = 64  # at most, in the time after which one can be a base
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +78,19 @@ def has_false_checkpoint(domain: Domain, clock: Clock, market: Market, feed: Fee
         return False
     if places != [len(entry.items) - 1] or any(earlier.epoch == entry.epoch for earlier in feed.standing[:number]):
         return True
+    if any(comes_too_soon(clock, earlier, entry) for earlier in feed.standing[:number]):
+        return True
     so = implied_before(domain, clock, market, feed, number)
     return so is None or so.item != entry.items[-1]
+
+
+def comes_too_soon(clock: Clock, earlier: Entry, entry: Entry) -> bool:
+    """Say whether an earlier entry ends with a Checkpoint, and too few epochs before this one to have another."""
+    if earlier.listing is None and not checkpoint_place(earlier):
+        return False
+    constants = clock.constants
+    apart_ms = (entry.epoch - earlier.epoch) * constants.epoch_ms
+    return CHECKPOINTS_IN_AGE * apart_ms < 1000 * constants.checkpoint_age_s
 
 
 def implied_before(domain: Domain, clock: Clock, market: Market, feed: Feed, number: int) -> Checkpoint | None:

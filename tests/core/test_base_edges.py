@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from orrange_p2p.core.codec import encode_item
 from orrange_p2p.core.feed import Outcome
 from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.starts import Body, Start, verify_start
@@ -22,6 +23,7 @@ from protocol.reference.feeds import CANCEL
 from protocol.reference.signing import keccak
 from protocol.reference.types import BUY, SELL, epoch_start_s
 from tests.core.adapters import FAST_DIGESTS, fast_book, fast_feeds, fast_ledger, fast_rules, verified
+from tests.core.both import book_of_both
 from tests.core.pens import Pen, delegation_item, make_entry, order_item, sign_entry
 from tests.core.small_worlds import offer, open_world, put, reference_book_at, ticket_item
 from tests.core.worlds import CLOCK, LEASE, World
@@ -112,6 +114,31 @@ def test_a_cut_leaves_nothing_of_what_the_base_does_not_list() -> None:
     assert feeds.holds_on(OrderId(maker)) == feeds.holds_on(OrderId(taker)) == ()
     assert feeds.sessions() == tuple(sorted(Address(pen.session.address) for pen in world.pens[:2]))
     assert_both_say_so(world, feeds)
+
+
+@pytest.mark.parametrize("apart", [2, 3])
+def test_a_checkpoint_too_soon_after_another_is_false(apart: int) -> None:
+    """Else a session could have everybody place its owner's orders anew in every epoch. Spec: [FEED-13], [FEED-14]."""
+    least = 3  # epochs of 500 ms in a 64th of 96 s
+    world = World(replace(CLOCK, constants=replace(CLOCK.constants, checkpoint_age_s=96)))
+    world.open_chain(3)
+    put(world, 0, SELL, 4)
+    world.epoch += 1
+    world.say_checkpoint(world.pens[0])
+    feeds, session = (
+        fast_feeds(verified(world.entries), fast_rules(world.clock)),
+        Address(world.pens[0].session.address),
+    )
+    assert feeds.next_checkpoint(session, Epoch(world.epoch + least - 1)) is None
+    said = feeds.next_checkpoint(session, Epoch(world.epoch + least))
+    assert said is not None
+    world.epoch += apart
+    encoded = cbor.decode(encode_item(said))
+    assert isinstance(encoded, list)
+    world.pens[0].items.append(encoded)
+    world.flush(world.pens[0])
+    book = book_of_both(world, world.epoch + 1)
+    assert book.dead_sessions == (() if apart >= least else (session,))
 
 
 def test_asking_for_an_own_checkpoint_of_a_later_epoch_changes_no_other() -> None:

@@ -6,6 +6,7 @@ import { Words } from "./holds.js";
 import { FOK, IOC, isInTime, ordersOf } from "./orders.js";
 
 const MAX_LISTED = 256;
+const CHECKPOINTS_IN_AGE = 64n; // at most, in the time after which one can be a base
 const LISTS = ["liveOrders", "endedOrders", "offers", "tickets"];
 
 const placesOf = (entry) => entry.items.flatMap(({ value }, at) => (value.rule === "checkpoint" ? [at] : []));
@@ -82,12 +83,17 @@ async function impliedAt(feed, entry, world) {
   return { said, bodies: [delegation, ...lists.flat()] };
 }
 
+const comesTooSoon = (earlier, entry, clock) =>
+  CHECKPOINTS_IN_AGE * (entry.epoch - earlier.epoch) * clock.epochMs < 1000n * clock.checkpointAgeS;
+
 // Whether an entry that stands has no Checkpoint, or a true one at its end.
 export async function isTrueToItsFeed(feed, entry, world) {
   const places = placesOf(entry);
   if (places.length === 0) return true;
   if (places.length > 1 || places[0] !== entry.items.length - 1) return false;
   if (feed.standing.some(({ seq, epoch }) => seq < entry.seq && epoch === entry.epoch)) return false;
+  const isTooSoon = (one) => isCheckpoint(one) && comesTooSoon(one, entry, world.clock);
+  if (feed.standing.some((one) => one.seq < entry.seq && isTooSoon(one))) return false;
   const { said } = await impliedAt(feed, entry, world);
   if (LISTS.reduce((sum, name) => sum + said[name].length, 0) > MAX_LISTED) return false;
   const found = entry.items.at(-1).value;
