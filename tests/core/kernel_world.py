@@ -16,6 +16,7 @@ from orrange_p2p.core.events import (
     BlockAdded,
     CancelAllRequested,
     CancelRequested,
+    CutFeed,
     EntriesLoaded,
     EntriesReceived,
     Event,
@@ -35,6 +36,8 @@ from orrange_p2p.core.events import (
     SendTicketMessage,
     Settle,
     SettleGroup,
+    StartReceived,
+    StartsLoaded,
     SyncRoundEnded,
     SyncWith,
     Ticked,
@@ -50,6 +53,7 @@ from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.messages import TicketItem
 from orrange_p2p.core.presence import verify_presence
 from orrange_p2p.core.presets import PRESETS, MarketRules
+from orrange_p2p.core.starts import verify_start
 from orrange_p2p.core.types import (
     Address,
     Digest,
@@ -87,7 +91,8 @@ class Fate(Enum):
 class Peer:
     """One kernel with the things its shells would keep: disk and answers."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, rules: MarketRules = RULES) -> None:
+        self.rules = rules
         self.session_key = SessionKey.from_bytes(derive_secret("kernel-world", f"session {label}"))
         self.owner_key = SessionKey.from_bytes(derive_secret("kernel-world", f"owner {label}"))
         self.peer_key = PeerKey.from_seed(derive_secret("kernel-world", f"peer {label}"))
@@ -99,7 +104,8 @@ class Peer:
             sign=self.session_key.sign,
             peer_sign=self.peer_key.sign,
         )
-        self.kernel = Kernel(DOMAIN, [RULES], self.identity)
+        self.kernel = Kernel(DOMAIN, [rules], self.identity)
+        self.cuts: dict[Address, CutFeed] = {}
         self.disk: list[PersistEntry] = []
         self.tickets: list[TicketItem] = []
         self.evidence: list[VerifiedEvidence] = []
@@ -131,11 +137,12 @@ class World:
         delay_ms: tuple[int, int] = (1, 40),
         drop: float = 0.0,
         funds_lots: int = 10_000,
+        rules: MarketRules = RULES,
     ) -> None:
         self.random = random.Random(seed)
-        self.peers = [Peer(str(number)) for number in range(peers)]
+        self.peers = [Peer(str(number), rules) for number in range(peers)]
         self.by_id = {peer.peer_id: peer for peer in self.peers}
-        self.now_ms = GENESIS_MS
+        self.now_ms = rules.genesis_ms
         self.log: list[str] = []
         self.settled: dict[TicketDigest, TradeSettled] = {}
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
@@ -148,8 +155,8 @@ class World:
         self.fate: Callable[[Peer, Action], Fate] = lambda _peer, _action: Fate.LIVES
         self.down_ms = (300, 4000)
         self.deliver: Callable[[Peer, Peer, object], bool] = lambda _from, _to, _message: True
-        self._mine(self._funding(funds_lots), GENESIS_MS // 1000 - 10)
-        self._mine((), GENESIS_MS // 1000 - 9)
+        self._mine(self._funding(funds_lots), self.now_ms // 1000 - 10)
+        self._mine((), self.now_ms // 1000 - 9)
         for peer in self.peers:
             for block in self._blocks:
                 self.feed(peer, BlockAdded(now_ms=self.now_ms, block=block))
@@ -242,6 +249,11 @@ class World:
     def _carry_out(self, peer: Peer, action: Action) -> None:
         if isinstance(action, PersistEntry):
             peer.disk.append(action)
+        elif isinstance(action, CutFeed):
+            header = action.start.entry.entry.header
+            peer.cuts[header.session] = action
+            told = [(one, one.entry.entry.header) for one in peer.disk]
+            peer.disk = [one for one, at in told if at.session != header.session or at.seq >= header.seq]
         elif isinstance(action, PersistTrade):
             trade = action.trade
             peer.tickets.append(
@@ -326,7 +338,14 @@ class World:
         heads = other.market.heads()
         for head in heads:
             feed, known = other.market.feeds.feed(head.session), peer.market.feeds.feed(head.session)
-            start = len(known.entries) if known is not None else 0
+            start = known.next_seq if known is not None else 0
+            if feed.start is not None and start < feed.first_seq:
+                bodies = [body.encoded for body in feed.start.bodies]
+                begun = verify_start(DIGESTS, verify_entry(DIGESTS, feed.start.entry.encoded), bodies)
+                self.feed(
+                    peer,
+                    StartReceived(now_ms=self.now_ms, market=RULES.market_id, start=begun, source=other.peer_id),
+                )
             missing.extend(feed.run(min(start, head.next_seq - 1) if feed.is_dead else start, head.next_seq))
         self._hear(
             peer,
@@ -371,10 +390,12 @@ class World:
     def restart(self, peer: Peer) -> None:
         """kill -9 and start again from what was on disk, blocks included."""
         old_disk = peer.disk
-        peer.kernel = Kernel(DOMAIN, [RULES], peer.identity)
+        peer.kernel = Kernel(DOMAIN, [peer.rules], peer.identity)
         peer.is_up = True
         for block in self._blocks:
             peer.kernel.step(BlockAdded(now_ms=self.now_ms, block=block, is_stored=True))
+        cuts = tuple(peer.cuts[session] for session in sorted(peer.cuts))
+        self.feed(peer, StartsLoaded(now_ms=self.now_ms, market=RULES.market_id, cuts=cuts))
         loaded = EntriesLoaded(
             now_ms=self.now_ms,
             market=RULES.market_id,

@@ -28,10 +28,12 @@ def read_batch_and_entries(encoded: bytes) -> None:
 
 
 def read_sync_frame_and_entries(encoded: bytes) -> None:
-    """A sync frame with every entry in it, if it is a Run."""
+    """A sync frame with every entry and body in it, if it is a Run."""
     fields = wire.read_sync_frame(encoded)
     for entry in fields[3] if fields[0] == 4 else ():
         wire.read_entry(entry)
+    for body in fields[4] if fields[0] == 4 else ():
+        wire.read_item(body)
 
 
 READERS: dict[str, Callable[[bytes], object]] = {
