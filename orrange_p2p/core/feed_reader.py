@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from orrange_p2p.core.checkpoints import Implied, checkpoints_in
 from orrange_p2p.core.feed import NEVER, Act, Feed, HoldRecord, OrderRecord
+from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.holds import own_side, read_hold
 from orrange_p2p.core.messages import Cancel, Checkpoint, DeclineItem, EntryHeader
 from orrange_p2p.core.order_forms import is_tradable
@@ -53,6 +54,14 @@ class FeedReader:
     def next_nonce(self) -> int:
         """The least nonce that an order to come may have. Spec: [ORD-1]."""
         return self._last_nonce + 1
+
+    def may_lead_to(self, start: Start) -> bool:
+        """Whether what was read so far can go on to a start further up; else it is of another. Spec: [FEED-2..4]."""
+        header, said = start.entry.entry.header, start.checkpoint
+        if not self._read:
+            return True
+        is_of_feed = header.owner == self._feed.owner and said.delegation == keccak256(self.implied.delegation)
+        return is_of_feed and header.epoch >= self._epoch and said.next_nonce >= self.next_nonce
 
     def advance(self) -> tuple[list[OrderRecord], list[HoldRecord]]:
         """Read the entries that came since the last call; returns orders and holds touched by them.

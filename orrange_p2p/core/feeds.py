@@ -366,10 +366,16 @@ class Feeds:
             return None
         if feed is None:
             feed = self._feeds[header.session] = Feed()
-        elif feed.is_dead or feed.is_ended or header.seq < feed.next_seq or feed.holds_other(start.entry):
+        elif not self._may_begin(feed, start):
             return None
         self._moved[header.session] = None
         return self._begin(header.session, feed, start)
+
+    def _may_begin(self, feed: Feed, start: Start) -> bool:
+        header = start.entry.entry.header
+        if feed.is_dead or feed.is_ended or header.seq < feed.next_seq or feed.holds_other(start.entry):
+            return False
+        return self._readers[header.session].may_lead_to(start)
 
     def _begin(self, session: Address, feed: Feed, start: Start) -> Rebased:
         """Cut a feed at a start and read it again; all orders of its owner are placed anew. Spec: [FUND-8]."""

@@ -515,14 +515,14 @@ class MarketKernel:
         actions: list[Action] = [
             PersistWindow(market=self.rules.market_id, epoch=epoch, block_number=block.number),
             Note(name="window_opened", details=(("epoch", epoch), ("pieces", len(window.pieces)))),
-            *self._cut_feeds(),
+            *self._cut_feeds(epoch),
         ]
         if may_sign:
             actions.extend(self.taker.open_window(window, now_ms))
         actions.extend(self.maker.open_window(window, now_ms, may_sign=may_sign))
         return actions
 
-    def _cut_feeds(self) -> list[Action]:
+    def _cut_feeds(self, epoch: Epoch) -> list[Action]:
         """Let go of what lies below the bases that the window just opened stands on. Spec: [FEED-15], [FEED-16]."""
         actions: list[Action] = []
         for one in self.windows.take_cut():
@@ -533,6 +533,10 @@ class MarketKernel:
                 CutFeed(market=self.rules.market_id, start=one.start, effective=effective, ticket_nonce=ticket_nonce),
                 Note(name="feed_cut"),
             ]
+        if actions:
+            over_s = self.rules.epoch_start_s(epoch) - self.rules.preset.checkpoint_age_s
+            kept = {digest: hold for digest, hold in self.tickets.items() if hold.ticket.deadline_s >= over_s}
+            self.tickets = kept
         return actions
 
     def flush(self, now_ms: int) -> list[Action]:

@@ -271,6 +271,24 @@ def test_a_start_that_an_entry_held_ahead_contradicts_is_not_taken_and_its_entry
     assert feeds.dead_sessions() == (header.session,)
 
 
+def test_a_start_that_cannot_follow_what_is_held_of_the_feed_is_not_taken() -> None:
+    """An older claim further up would let a session lose what it has signed since. Spec: [FEED-2], [FEED-16]."""
+    world = open_world()
+    start, epoch, entries = started(world)
+    held = entries[:2]
+    last_epoch, seq = held[-1].entry.header.epoch, start.entry.entry.header.seq
+    assert (last_epoch < start.entry.entry.header.epoch, held[-1].entry.header.seq < seq) == (True, True)
+    assert fast_feeds(held).begin(start, epoch) is not None
+    other = World()
+    other.open_chain(3)
+    other.epoch = start.entry.entry.header.epoch + 1
+    for _ in range(2):
+        put(other, 0, SELL, 2)
+    feeds = fast_feeds(verified(other.entries))
+    assert feeds.begin(start, epoch) is None
+    assert feeds.add(start.entry)[0] is Outcome.HELD
+
+
 def with_order(body: Body, **changes: object) -> Body:
     """A body whose order is another."""
     assert isinstance(body.item, VerifiedOrder)
