@@ -218,6 +218,39 @@ def test_evidence_of_a_fork_below_the_base_kills_who_was_cut_like_who_was_not() 
     assert_both_say_so(world, feeds)
 
 
+def test_with_a_session_dies_what_its_base_did_to_the_owners_other_orders() -> None:
+    """A base is of a living feed: they stand again where they claim, as late as they came. Spec: [FUND-8]."""
+    world = open_world()
+    other = next(number for number, one in enumerate(world.pens) if number and one.owner is world.pens[0].owner)
+    order_id, pen = put(world, 0, SELL, 4), world.pens[other]
+    claimed = world.epoch
+    world.epoch += 3
+    put(world, other, SELL, 4)
+    world.epoch += 6
+    world.say_checkpoint(pen)
+    age(world)
+    feeds = fast_feeds(verified(world.entries))
+    windows = Windows(feeds, fast_ledger(world.blocks))
+    windows.keeper.touch(feeds.owners())
+    record = feeds.order(OrderId(order_id))
+    assert record is not None
+    windows.place(record, Epoch(claimed + 2))
+    block = windows.fund_block(Epoch(world.epoch))
+    assert block is not None
+    windows.open(Epoch(world.epoch), block)
+    assert (feeds.placed(record) > claimed, dict(windows.late)) == (True, {})
+    assert_both_say_so(world, feeds)
+    pen.items.append([CANCEL, b"\x07" * 32])
+    assert pen.last is not None
+    world.flush(pen, seq=pen.last.seq, prev_hash=pen.last.prev_hash)
+    windows.keeper.touch(feeds.add(verified(world.entries[-1:])[0])[2])
+    assert feeds.dead_sessions() == (Address(pen.session.address),)
+    assert feeds.placed(record) == claimed
+    assert_both_say_so(world, feeds)
+    windows.open(Epoch(world.epoch), block)
+    assert dict(windows.late) == {order_id: claimed + 2}
+
+
 # starts that a peer gives
 
 
