@@ -74,7 +74,7 @@ def next_entry(peer: Peer, feed: Feed | None, items: Sequence[Item], epoch: int)
     """The entry that follows what a feed holds."""
     entries = feed.entries if feed is not None else []
     prev_hash = Digest(entries[-1].entry_hash) if entries else ZERO_DIGEST
-    return write_entry(peer, items, seq=len(entries), prev_hash=prev_hash, epoch=epoch)
+    return write_entry(peer, items, seq=feed.next_seq if feed is not None else 0, prev_hash=prev_hash, epoch=epoch)
 
 
 def idle(number: int) -> Cancel:

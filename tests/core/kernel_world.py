@@ -249,11 +249,6 @@ class World:
     def _carry_out(self, peer: Peer, action: Action) -> None:
         if isinstance(action, PersistEntry):
             peer.disk.append(action)
-        elif isinstance(action, CutFeed):
-            header = action.start.entry.entry.header
-            peer.cuts[header.session] = action
-            told = [(one, one.entry.entry.header) for one in peer.disk]
-            peer.disk = [one for one, at in told if at.session != header.session or at.seq >= header.seq]
         elif isinstance(action, PersistTrade):
             trade = action.trade
             peer.tickets.append(
@@ -265,7 +260,7 @@ class World:
             )
         elif isinstance(action, Publish):
             self.gossip(peer, [verify_entry(DIGESTS, action.encoded)])
-        elif isinstance(action, PublishPresences | PublishEvidence | PersistEvidence):
+        elif isinstance(action, PublishPresences | PublishEvidence | PersistEvidence | CutFeed):
             self._carry_on(peer, action)
         elif isinstance(action, SendTicketMessage):
             self._send(peer, self.by_id[action.peer], action)
@@ -286,9 +281,14 @@ class World:
         else:
             peer.refused[action.request] = action
 
-    def _carry_on(self, peer: Peer, action: PublishPresences | PublishEvidence | PersistEvidence) -> None:
-        """Presence and evidence on their way."""
-        if isinstance(action, PublishPresences):
+    def _carry_on(self, peer: Peer, action: PublishPresences | PublishEvidence | PersistEvidence | CutFeed) -> None:
+        """Presence and evidence on their way, and feeds that are cut."""
+        if isinstance(action, CutFeed):
+            header = action.start.entry.entry.header
+            peer.cuts[header.session] = action
+            told = [(one, one.entry.entry.header) for one in peer.disk]
+            peer.disk = [one for one, at in told if at.session != header.session or at.seq >= header.seq]
+        elif isinstance(action, PublishPresences):
             heard = tuple((verify_presence(DIGESTS, encoded), encoded) for encoded in action.presences)
             self._tell_all(peer, lambda: PresencesHeard(now_ms=self.now_ms, presences=heard))
         elif isinstance(action, PublishEvidence):
