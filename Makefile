@@ -61,7 +61,7 @@ vectors: $(VENV) ## write protocol/vectors and the synthetic order flow anew
 	for script in tests/vectors/emit_*.py; do $(BIN)/python "$$script"; done
 
 bench: $(VENV) ## every benchmark with its baseline; ARGS=--json for one line a figure
-	for name in codec signatures epoch engine rbsr gossip reputation; do $(BIN)/python -m tests.benchmarks "$$name" $(ARGS); done
+	for name in codec signatures epoch engine rbsr gossip reputation prune; do $(BIN)/python -m tests.benchmarks "$$name" $(ARGS); done
 
 # The lock must carry no download addresses, so that any index serves; the hashes say what is right.
 lock: ## resolve pyproject.toml again into requirements.lock (needs uv)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tests.benchmarks.figures import Figure
 
-NAMES = ("codec", "signatures", "epoch", "engine", "rbsr", "gossip", "reputation")
+NAMES = ("codec", "signatures", "epoch", "engine", "rbsr", "gossip", "reputation", "prune")
 
 
 def main(arguments: list[str]) -> int:

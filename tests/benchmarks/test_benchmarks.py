@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.benchmarks import codec, engine, epoch, gossip, rbsr, reputation, signatures
+from tests.benchmarks import codec, engine, epoch, gossip, prune, rbsr, reputation, signatures
 from tests.benchmarks.event_flow import Event, recorded_events, throw_events
 from tests.benchmarks.figures import Figure, compared
 
@@ -43,7 +43,7 @@ def test_anything_but_one_known_name_is_refused_in_a_sentence(arguments: tuple[s
     was = " ".join(argument for argument in arguments if argument != "--json") or "none"
     assert (
         done.stderr
-        == f"expected one benchmark of codec, signatures, epoch, engine, rbsr, gossip, reputation, was {was}\n"
+        == f"expected one benchmark of codec, signatures, epoch, engine, rbsr, gossip, reputation, prune, was {was}\n"
     )
 
 
@@ -92,6 +92,11 @@ def test_the_epochs_that_are_measured_match_something(*, is_reached_across: bool
     times = epoch.measure(SMALL, is_reached_across=is_reached_across)
     assert len(times.epoch_ms) == SMALL.epochs
     assert times.pieces >= SMALL.epochs
+
+
+def test_prune_runs_small_and_a_base_saves_most_of_a_feed() -> None:
+    figures = _check("prune", prune.run(entries=2000, between=200))
+    assert all(figure.ratio < 1 for figure in figures[:3] if figure.ratio is not None)
 
 
 def test_rbsr_runs_small_and_costs_less_than_sending_all() -> None:

@@ -71,8 +71,8 @@ export class Admission {
     for (const { id, order: closed } of before.filter((one) => !isOpen(one))) {
       const own = words.filter(({ ticket, side }) => ticket[`${side}Order`] === id);
       for (const { digest, ticket } of new Map(own.map((word) => [word.digest, word])).values()) {
-        const fromS = later(chain.block?.timeS ?? 0n, this.clock.startS(turn.epoch) - this.clock.lFund);
-        if (chain.settled.has(digest) || fromS > ticket.deadline) continue;
+        const liveFromS = later(chain.block?.timeS ?? 0n, this.clock.startS(turn.epoch) - this.clock.lFund);
+        if (chain.settled.has(digest) || liveFromS > ticket.deadline) continue;
         purse.take(need(closed, this.market, ticket.priceTicks, ticket.makerTo - ticket.makerFrom));
       }
     }

@@ -105,8 +105,8 @@ export async function buildBook(world, epoch) {
   const selfConvicted = whole.filter((_, at) => verdicts[at]).map(({ session }) => session);
   const words = new Words({ orders, signing, clock });
   const said = (await Promise.all(feeds.map((feed) => words.ofFeed(feed, epoch)))).flat();
-  const fromS = later(block.timeS, clock.startS(epoch) - clock.lFund);
-  const live = holdsOf(said, orders).filter(({ ticket }) => fromS <= ticket.deadline);
+  const liveFromS = later(block.timeS, clock.startS(epoch) - clock.lFund);
+  const live = holdsOf(said, orders).filter(({ ticket }) => liveFromS <= ticket.deadline);
   const dead = [
     ...feeds.filter(({ forkedSeq }) => forkedSeq !== null).map(({ session }) => session),
     ...convicted,
