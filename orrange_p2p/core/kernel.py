@@ -215,7 +215,7 @@ class Kernel:
             self._note_numbers(event)
             return market.load_starts(event)
         if isinstance(event, TicketsLoaded):
-            return market.load_tickets(event)
+            return market.completion.load(event)
         for entry, _ in event.entries:
             if entry.entry.header.session != self.identity.session:
                 continue

@@ -3,6 +3,7 @@
 Spec: protocol/spec/02-feeds.md, 04-matching.md [MATCH-1], 05-tickets.md, 06-sync.md [SYNC-4, SYNC-5].
 """
 
+from orrange_p2p.core.completion import Completion
 from orrange_p2p.core.countersign import Countersigner
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import (
@@ -13,19 +14,16 @@ from orrange_p2p.core.events import (
     Identity,
     Note,
     PersistEntry,
-    PersistTrade,
     PersistWindow,
     Publish,
     StartReceived,
     StartsLoaded,
     SyncRoundEnded,
     SyncWith,
-    TicketsLoaded,
 )
 from orrange_p2p.core.evidence_log import EvidenceLog
 from orrange_p2p.core.feed import HoldRecord, Outcome
 from orrange_p2p.core.feeds import Feeds, Rebased
-from orrange_p2p.core.holds import read_hold
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.maker import Maker
 from orrange_p2p.core.messages import (
@@ -35,7 +33,6 @@ from orrange_p2p.core.messages import (
     OfferFrame,
     Prepare,
     Ready,
-    TicketFrame,
     TicketMessage,
     View,
 )
@@ -47,14 +44,12 @@ from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.shown_heads import ShownHeads
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk, Numbers
-from orrange_p2p.core.types import U64_MAX, Address, Epoch, PeerId, SignedTrade, TicketDigest, TicketKind
+from orrange_p2p.core.types import U64_MAX, Address, Epoch, PeerId, TicketDigest
 from orrange_p2p.core.verify import (
     VerifiedEntry,
     VerifiedOffer,
     VerifiedOrder,
-    VerifiedTicket,
     verify_offer,
-    verify_ticket,
 )
 from orrange_p2p.core.window import Windows
 
@@ -102,7 +97,7 @@ class MarketKernel:
         self.countersigner = Countersigner(self.desk)
         self.settling = Settling(ledger, digests, rules.preset.ticket_life_s)
         self.synced_peers: dict[PeerId, int] = {}  # rounds failed since the last good one
-        self.tickets: dict[TicketDigest, HoldRecord] = {}
+        self.completion = Completion(self.desk, self.maker, self.taker, self.settling)
         self._strangers = 0
         self._loaded = self._own_seen = 0
         self._could_sign = False
@@ -110,6 +105,11 @@ class MarketKernel:
         self._presences = presences
         self.evidence = EvidenceLog(self.feeds, self.windows.keeper)
         self._checkpoints = OwnCheckpoints(self.desk)
+
+    @property
+    def tickets(self) -> dict[TicketDigest, HoldRecord]:
+        """Tickets that both sides have signed."""
+        return self.completion.tickets
 
     @property
     def is_synced(self) -> bool:
@@ -126,7 +126,7 @@ class MarketKernel:
             for one in appended:
                 self._note_orders(one, effective)
         for one in loaded:
-            self._note_tickets(one, event.now_ms)
+            self.completion.on_entry(one, event.now_ms)
         own = self.feeds.feed(self.desk.identity.session)
         self._loaded = own.next_seq if own is not None else 0
         known = self.desk.ledger.has_session
@@ -172,22 +172,6 @@ class MarketKernel:
         self.windows.place_anew(rebased)
         self.windows.keeper.touch(rebased.owners)
 
-    def load_tickets(self, event: TicketsLoaded) -> list[Action]:
-        """Take back own tickets that came by stream alone: the maker's entry with them may not be known here yet."""
-        for item in event.tickets:
-            verified = verify_ticket(self.desk.digests, item)
-            if verified.maker_signer == self.desk.identity.session and verified.taker_signer is not None:
-                nonce = item.ticket.ticket_nonce  # binds for ever, also where the entry with it was cut away
-                self.desk.own_lots.claim_nonce(verified.taker_signer, nonce, verified.ticket_digest)
-            maker = self.feeds.order(item.ticket.maker_order)
-            if maker is None or verified.ticket_digest in self.tickets:
-                continue
-            hold = read_hold(verified, maker.order.session, item.ticket.epoch, self.rules)
-            if hold is not None:
-                self.tickets[hold.digest] = hold
-                self._complete(hold, event.now_ms)
-        return []
-
     def receive(self, event: EntriesReceived, *, may_sign: bool) -> tuple[list[Action], str | None]:
         """Take in entries from a peer. Nothing it can send here does more than be ignored and counted.
 
@@ -227,7 +211,7 @@ class MarketKernel:
             self._presences.note_alive(header.session, now_ms)
         effective = self._effective_epoch(entry, now_ms)
         self._note_orders(entry, effective)
-        actions: list[Action] = [self._persist(entry, effective), *self._note_tickets(entry, now_ms)]
+        actions: list[Action] = [self._persist(entry, effective), *self.completion.on_entry(entry, now_ms)]
         if may_sign:
             actions.extend(self._note_offers(entry, now_ms))
         else:
@@ -295,70 +279,6 @@ class MarketKernel:
                 actions.extend(self.countersigner.on_offer(item, claimed, now_ms, exchange=None, peer=None))
         return actions
 
-    def _note_tickets(self, entry: VerifiedEntry, now_ms: int) -> list[Action]:
-        feed = self.feeds.feed(entry.entry.header.session)
-        if feed is None or not any(isinstance(item, VerifiedTicket) for item in entry.items):
-            return []
-        actions: list[Action] = []
-        digests = frozenset(item.ticket_digest for item in entry.items if isinstance(item, VerifiedTicket))
-        for hold in feed.holds:
-            if not hold.is_offer and hold.digest in digests and hold.digest not in self.tickets:
-                taker = self.feeds.order(hold.ticket.taker_order)
-                if taker is not None and hold.taker_signer != taker.order.session:
-                    continue
-                self.tickets[hold.digest] = hold
-                actions.extend(self._complete(hold, now_ms))
-        return actions
-
-    def _complete(self, hold: HoldRecord, now_ms: int) -> list[Action]:
-        """A ticket is signed by both: if it is ours, keep it and see that it settles."""
-        desk, ticket = self.desk, hold.ticket
-        verified = hold.verified
-        taker = self.feeds.order(ticket.taker_order)
-        is_maker = desk.own_order(ticket.maker_order) is not None
-        is_taker = desk.own_order(ticket.taker_order) is not None
-        if taker is None or not isinstance(verified, VerifiedTicket) or hold.taker_signer != taker.order.session:
-            return []
-        if not (is_maker or is_taker):
-            self._note_leg(hold, now_ms)
-            return []
-        item = verified.item
-        trade = desk.trade(ticket, item.maker_signature, item.taker_signature)
-        if trade is None:
-            return []
-        pair = (ticket.maker_order, ticket.taker_order)
-        path = self.maker.on_ticket(hold.digest, pair) if is_maker else self.taker.on_ticket(hold.digest, ticket)
-        actions: list[Action] = [
-            PersistTrade(trade=trade, digest=hold.digest, path=path, completed_ms=now_ms),
-        ]
-        if ticket.kind is TicketKind.ESCROW:  # no contract takes it yet
-            actions.append(Note(name="escrow_agreed", details=(("ticket", hold.digest.hex()),)))
-        else:
-            self._settle(hold, trade, now_ms, is_maker=is_maker)
-        details: list[tuple[str, str | int]] = [("ticket", hold.digest.hex()), ("path", path.value if path else "")]
-        placed_ms = desk.placed_ms.get(ticket.taker_order)
-        if placed_ms is not None and is_taker:
-            details.append(("order_to_ticket_ms", now_ms - placed_ms))
-        actions.append(Note(name="ticket_as_maker" if is_maker else "ticket_as_taker", details=tuple(details)))
-        return actions
-
-    def _settle(self, hold: HoldRecord, trade: SignedTrade, now_ms: int, *, is_maker: bool) -> None:
-        """Put an own ticket on its way to the chain, a leg together with those of other makers. Spec: [TICK-13]."""
-        self.settling.add(hold.digest, trade, is_maker=is_maker, now_ms=now_ms)
-        if self.settling.awaits_legs(hold.ticket.group):
-            for known in self.tickets.values():
-                self._note_leg(known, now_ms)
-
-    def _note_leg(self, hold: HoldRecord, now_ms: int) -> None:
-        """A ticket of another maker's may be a leg of the group that a ticket of this node's belongs to."""
-        taker = self.feeds.order(hold.ticket.taker_order)
-        is_signed = taker is not None and hold.taker_signer == taker.order.session
-        if self.settling.awaits_legs(hold.ticket.group) and is_signed and isinstance(hold.verified, VerifiedTicket):
-            item = hold.verified.item
-            trade = self.desk.trade(hold.ticket, item.maker_signature, item.taker_signature)
-            if trade is not None:
-                self.settling.add_leg(hold.digest, trade, now_ms=now_ms)
-
     def on_message(self, peer: PeerId, message: TicketMessage, now_ms: int, *, may_sign: bool) -> list[Action]:
         """A frame of the ticket stream; whose it is lives. Spec: [PEER-3]."""
         for session in self.feeds.sessions_of(peer):
@@ -377,28 +297,7 @@ class MarketKernel:
             verified = verify_offer(self.desk.digests, message.offer)
             epoch = self.rules.epoch_at(now_ms)
             return self.countersigner.on_offer(verified, epoch, now_ms, exchange=message.exchange, peer=peer)
-        return self._on_ticket_frame(message, now_ms)
-
-    def _on_ticket_frame(self, message: TicketFrame, now_ms: int) -> list[Action]:
-        """The ticket came back on the stream, maybe before its entry in the maker's feed."""
-        verified = verify_ticket(self.desk.digests, message.item)
-        ticket = message.item.ticket
-        maker = self.feeds.order(ticket.maker_order)
-        hold = None
-        # Only what this session signed itself: a maker can sign as many tickets over our orders as it likes.
-        is_offered = (
-            self.desk.own_order(ticket.taker_order) is not None
-            and verified.taker_signer == self.desk.identity.session
-            and self.desk.own_lots.signed(ticket.taker_order, verified.ticket_digest)
-        )
-        if maker is not None and is_offered:
-            hold = read_hold(verified, maker.order.session, self.rules.epoch_at(now_ms), self.rules)
-        if hold is None:
-            return [Note(name="ticket_refused")]
-        if hold.digest in self.tickets:
-            return []
-        self.tickets[hold.digest] = hold
-        return self._complete(hold, now_ms)
+        return self.completion.on_frame(message, now_ms)
 
     def on_sync(self, event: SyncRoundEnded, *, may_sign: bool) -> list[Action]:
         """A round of sync ended.
@@ -534,9 +433,7 @@ class MarketKernel:
                 Note(name="feed_cut"),
             ]
         if actions:
-            over_s = self.rules.epoch_start_s(epoch) - self.rules.preset.checkpoint_age_s
-            kept = {digest: hold for digest, hold in self.tickets.items() if hold.ticket.deadline_s >= over_s}
-            self.tickets = kept
+            self.completion.forget_old(epoch)
         return actions
 
     def flush(self, now_ms: int) -> list[Action]:
@@ -562,5 +459,5 @@ class MarketKernel:
         ]
         for one in appended:
             self._note_orders(one, claimed)
-            actions.extend(self._note_tickets(one, now_ms))
+            actions.extend(self.completion.on_entry(one, now_ms))
         return actions
