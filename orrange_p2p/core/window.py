@@ -1,7 +1,7 @@
 """One market's window: the book as each epoch closes, and what it entitles whom to.
 
 A node works on the newest open window only; nothing is remembered from earlier ones. Older windows can be asked for
-while views are compared, and are computed from scratch then.
+while views are compared, and are computed from scratch then, with the feeds as they were cut for the newest one.
 Spec: protocol/spec/04-matching.md [MATCH-1, MATCH-11, MATCH-12], 05-tickets.md.
 """
 

@@ -11,10 +11,10 @@ from protocol.reference.cbor import Value, encode
 from protocol.reference.chain import Block, view_at_fund_block
 from protocol.reference.checkpoints import base_epochs, feeds_at, placed_anew, true_feeds
 from protocol.reference.convictions import convicted_by_own_feeds
-from protocol.reference.feeds import Forks, Start, read_feeds
+from protocol.reference.feeds import Feed, Forks, Start, read_feeds
 from protocol.reference.funds import funded_orders, may_owner_match, may_session_match
 from protocol.reference.holds import free_lots, is_live_hold, read_holds
-from protocol.reference.orders import is_live, orders_of
+from protocol.reference.orders import Placed, is_live, orders_of
 from protocol.reference.signing import keccak, market_id
 from protocol.reference.silence import silent_sessions
 from protocol.reference.types import Address, Clock, Digest, Domain, LotRange, Market, Order
@@ -74,13 +74,10 @@ def compute_book(
     view = view_at_fund_block(blocks, clock, epoch)
     if view is None:
         return None
-    this_market = market_id(domain, market)
     whole = true_feeds(domain, clock, market, read_feeds(domain, encoded_entries, forks, starts))
     feeds = feeds_at(domain, clock, market, whole, epoch)
-    orders = [order for feed in feeds for order in orders_of(domain, clock, market, feed, epoch)]
-    said = placed_anew(orders, base_epochs(feeds))
-    setting = Setting(domain=domain, market_id=this_market, market=market, clock=clock, blocks=blocks)
-    placed = admit_orders(setting, feeds, said, epoch)
+    setting = Setting(domain=domain, market_id=market_id(domain, market), market=market, clock=clock, blocks=blocks)
+    placed = placed_orders(setting, feeds, epoch)
     holds = [hold for hold in read_holds(domain, clock, feeds, placed, epoch) if is_live_hold(view, hold)]
     free = {order_id: free_lots(view, order, holds) for order_id, order in placed.items()}
     live = sorted(
@@ -97,11 +94,10 @@ def compute_book(
         and may_session_match(view, clock, placed[order_id], epoch)
         and may_owner_match(view, clock, placed[order_id].order.owner)
     }
-    notional_per_bond = clock.constants.bond_multiple * quote_per_bond
-    funded = funded_orders(this_market, market, view, placed, holds, candidates, notional_per_bond)
-    forked = [feed.session for feed in feeds if feed.is_dead]
+    per_bond = clock.constants.bond_multiple * quote_per_bond
+    funded = funded_orders(setting.market_id, market, view, placed, holds, candidates, per_bond)
     return Book(
-        market=this_market,
+        market=setting.market_id,
         epoch=epoch,
         block=view.block,
         orders=tuple(
@@ -114,8 +110,14 @@ def compute_book(
             )
             for order_id in live
         ),
-        dead_sessions=tuple(sorted({*forked, *all_convicted})),
+        dead_sessions=tuple(sorted({feed.session for feed in feeds if feed.is_dead} | all_convicted)),
     )
+
+
+def placed_orders(setting: Setting, feeds: Sequence[Feed], epoch: int) -> dict[Digest, Placed]:
+    """The orders that feeds have said by an epoch, where they stand and whether void. Spec: [FUND-5], [FUND-8]."""
+    said = [order for feed in feeds for order in orders_of(setting.domain, setting.clock, setting.market, feed, epoch)]
+    return admit_orders(setting, feeds, placed_anew(said, base_epochs(feeds)), epoch)
 
 
 def encode_book(book: Book) -> bytes:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import kernel_world
 import pytest
 from kernel_world import RULES, Peer, World
 
@@ -14,10 +13,9 @@ WITH_ESCROW = replace(RULES, has_escrow=True)
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+def world() -> World:
     """A network with an escrow contract."""
-    monkeypatch.setattr(kernel_world, "RULES", WITH_ESCROW)
-    return World(3, seed=2)
+    return World(3, seed=2, rules=WITH_ESCROW)
 
 
 def ask(world: World, peer: Peer, side: Side, lane: int, methods: tuple[int, ...]) -> bytes:
