@@ -7,7 +7,8 @@ import pytest
 from kernel_world import RULES, Fate, Peer, World
 from witness import Witness
 
-from orrange_p2p.core.events import Action, CutFeed, PersistEntry
+from orrange_p2p.core.events import Action, CutFeed, PersistEntry, PublishPresences, SyncWith
+from orrange_p2p.core.gossip_codec import decode_presence
 from orrange_p2p.core.messages import Checkpoint
 from orrange_p2p.core.own_checkpoints import ENTRIES_BETWEEN
 from orrange_p2p.core.types import Side, TimeInForce
@@ -65,6 +66,35 @@ def test_the_first_entry_of_a_day_is_a_checkpoint_and_everybody_cuts_there() -> 
     assert len(set(world.digests())) == 1
     assert not third.market.feeds.dead_sessions()
     Witness(world).assert_honest()
+
+
+def test_a_presence_shows_the_whole_feed_of_a_node_that_cut_it() -> None:
+    """Not just what is left of it; so nobody seeks what all have. Spec: [PEER-4], [FEED-16]."""
+    world = World(2, rules=SHORT)
+    trade_over_midnight(world)
+    first, second = world.peers
+    shown: list[Action] = []
+
+    def decide(peer: Peer, action: Action) -> Fate:
+        if isinstance(action, PublishPresences | SyncWith):
+            shown.append(action)
+        return Fate.LIVES
+
+    world.fate = decide
+    world.run_ms(SHORT.preset.presence_s * 2000)
+    feed = second.market.feeds.feed(first.identity.session)
+    assert feed is not None
+    heads = [
+        head.next_seq
+        for action in shown
+        if isinstance(action, PublishPresences)
+        for presence in map(decode_presence, action.presences)
+        for head in presence.heads
+        if presence.session == first.identity.session
+    ]
+    assert feed.first_seq > 0
+    assert set(heads) == {feed.next_seq}
+    assert not any(isinstance(action, SyncWith) for action in shown)
 
 
 def test_cut_nodes_trade_on_and_a_newcomer_begins_at_the_bases_with_an_equal_book() -> None:
