@@ -153,8 +153,9 @@ class Feed:
 
     @property
     def kept_bytes(self) -> int:
-        """Encoded size of all entries kept, in whatever way."""
-        return sum(len(entry.encoded) for entry in self.versions())
+        """Encoded size of all entries kept, in whatever way, and of what the start lists."""
+        listed = self.start.size_bytes if self.start is not None else 0
+        return listed + sum(len(entry.encoded) for entry in self.versions())
 
     @property
     def next_seq(self) -> int:

@@ -151,11 +151,13 @@ class MarketKernel:
         """
         entry = event.start.entry
         header = entry.entry.header
-        if not self._has_room(entry):
+        if not self._has_room(header.session, event.start.size_bytes):
             return [Note(name="entry_of_a_stranger")], None
+        is_stranger = self._is_new_stranger(header.session)
         rebased = self.feeds.begin(event.start, self.rules.epoch_at(event.now_ms))
         if rebased is None:
             return [Note(name="start_refused")], None
+        self._strangers += is_stranger
         effective = self._effective_epoch(entry, event.now_ms)
         self.windows.note_checkpoint(header.session, header.seq, header.epoch, effective)
         self._place_anew(rebased)
@@ -184,9 +186,10 @@ class MarketKernel:
             if entry.entry.header.epoch > newest:
                 actions.append(Note(name="entry_from_the_future"))
                 continue
-            if not self._has_room(entry):
+            if not self._has_room(entry.entry.header.session):
                 actions.append(Note(name="entry_of_a_stranger"))
                 continue
+            self._strangers += self._is_new_stranger(entry.entry.header.session)
             outcome, appended, owners = self.feeds.add(entry)
             actions.append(Note(name=f"entry_{outcome.value}"))
             if outcome is not Outcome.DUPLICATE and entry.entry.header.session == self.desk.identity.session:
@@ -235,16 +238,19 @@ class MarketKernel:
             actions.extend(self.evidence.tell_of_fork(halves[0], halves[1]))
         return actions
 
-    def _has_room(self, entry: VerifiedEntry) -> bool:
-        """Whether an entry is kept: sessions unknown to the chain get few places and bytes. Spec: [FEED-12]."""
-        session = entry.entry.header.session
+    def _has_room(self, session: Address, listed_bytes: int = 0) -> bool:
+        """Whether an entry or a start is kept: sessions unknown to the chain get little room. Spec: [FEED-12]."""
         feed = self.feeds.feed(session)
         is_known = self.desk.ledger.has_session(session)
-        if feed is not None:
-            return is_known or feed.kept_bytes < MAX_STRANGER_BYTES
-        if not is_known:
-            self._strangers += 1
-        return len(self.feeds) < MAX_FEEDS and (is_known or self._strangers <= MAX_STRANGERS)
+        has_place = feed is not None or len(self.feeds) < MAX_FEEDS
+        if is_known or not has_place:
+            return has_place
+        if feed is None:
+            return self._strangers < MAX_STRANGERS and listed_bytes < MAX_STRANGER_BYTES
+        return feed.kept_bytes + listed_bytes < MAX_STRANGER_BYTES
+
+    def _is_new_stranger(self, session: Address) -> bool:
+        return self.feeds.feed(session) is None and not self.desk.ledger.has_session(session)
 
     def may_convict(self, session: Address) -> bool:
         """Whether evidence against a session is kept: anybody can make a key and convict it. Spec: [FEED-12]."""

@@ -44,6 +44,11 @@ class Start:
         """What the entry ends with."""
         return checkpoint_of(self.entry)
 
+    @property
+    def size_bytes(self) -> int:
+        """Encoded size of the bodies."""
+        return sum(len(body.encoded) for body in self.bodies)
+
     def parts(self) -> tuple[Sequence[Body], Sequence[Body], Sequence[Body]]:
         """The bodies of live orders, of ended orders, and of Offers and TicketItems."""
         said = self.checkpoint

@@ -7,11 +7,12 @@ import pytest
 from kernel_world import RULES, Fate, Peer, World
 from witness import Witness
 
-from orrange_p2p.core.events import Action, CutFeed, PersistEntry, PublishPresences, SyncWith
+from orrange_p2p.core.events import Action, CutFeed, Note, PersistEntry, PublishPresences, StartReceived, SyncWith
 from orrange_p2p.core.gossip_codec import decode_presence
+from orrange_p2p.core.market_kernel import MAX_STRANGERS
 from orrange_p2p.core.messages import Checkpoint
 from orrange_p2p.core.own_checkpoints import ENTRIES_BETWEEN
-from orrange_p2p.core.types import Side, TimeInForce
+from orrange_p2p.core.types import Address, Side, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry
 
 MIDNIGHT_MS = 1_700_006_400_000
@@ -129,6 +130,25 @@ def test_a_crash_around_a_cut_leaves_the_whole_feed_or_the_cut_one(number: int, 
     assert not any(peer.market.feeds.dead_sessions() for peer in world.peers)
     assert len(set(world.digests())) == 1
     assert len(world.settled) >= 2 + (fate is Fate.DIES_AFTER)
+
+
+def test_starts_that_are_refused_take_no_strangers_place() -> None:
+    """Or a peer could keep all strangers out with starts of feeds that are not there. Spec: [FEED-12], [FEED-16]."""
+    world = World(2, rules=SHORT)
+    trade_over_midnight(world)
+    first, second = world.peers
+    feed = second.market.feeds.feed(first.identity.session)
+    assert feed is not None
+    assert feed.start is not None
+    now, entry = SHORT.epoch_at(world.now_ms), feed.start.entry
+    for number in range(MAX_STRANGERS + 1):
+        header = replace(entry.entry.header, session=Address(number.to_bytes(20, "big")), epoch=now)
+        young = replace(feed.start, entry=replace(entry, entry=replace(entry.entry, header=header)))
+        said = second.kernel.step(
+            StartReceived(now_ms=world.now_ms, market=SHORT.market_id, start=young, source=first.identity.peer_id)
+        )
+        assert [note.name for note in said if isinstance(note, Note)] == ["start_refused"]
+    assert len(second.market.feeds) == 2
 
 
 def kill_at_cut(victim: Peer, number: int, fate: Fate) -> Callable[[Peer, Action], Fate]:
