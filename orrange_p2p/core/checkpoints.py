@@ -78,7 +78,7 @@ class Implied:
 
         None if there is none: too soon after the last one, or more than 256 hashes, or no nonce is left.
         """
-        if self._settled is not None and self._comes_too_soon(claimed, self._settled):
+        if self.is_too_soon(claimed):
             return None
         left = self._left_at(claimed)
         if next_nonce > U64_MAX or sum(len(part) for part in left) > MAX_LISTED:
@@ -100,9 +100,12 @@ class Implied:
         self.is_idle = True
         self._settled = claimed
 
-    def _comes_too_soon(self, claimed: Epoch, last: Epoch) -> bool:
-        preset = self._rules.preset
-        return CHECKPOINTS_IN_AGE * (claimed - last) * preset.epoch_ms < 1000 * preset.checkpoint_age_s
+    def is_too_soon(self, claimed: Epoch) -> bool:
+        """Whether the last Checkpoint claims an epoch too close before that one. Spec: [FEED-13]."""
+        if self._settled is None:
+            return False
+        preset, apart = self._rules.preset, claimed - self._settled
+        return CHECKPOINTS_IN_AGE * apart * preset.epoch_ms < 1000 * preset.checkpoint_age_s
 
     def _left_at(self, claimed: Epoch) -> _Left:
         start_s = self._rules.epoch_start_s(claimed)

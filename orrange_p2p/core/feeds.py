@@ -112,10 +112,13 @@ class Feeds:
         reader = self._readers.get(session)
         return None if reader is None else reader.implied.checkpoint(claimed, reader.next_nonce)
 
-    def entries_since_checkpoint(self, session: Address) -> int:
-        """How many entries stand after a session's last Checkpoint; 0 as well while none of them says anything."""
+    def entries_since_checkpoint(self, session: Address, claimed: Epoch) -> int:
+        """How many entries stand after a session's last Checkpoint.
+
+        0 as well while none of them says anything, or another Checkpoint in that epoch would come too soon.
+        """
         reader = self._readers.get(session)
-        if reader is None or reader.implied.is_idle:
+        if reader is None or reader.implied.is_idle or reader.implied.is_too_soon(claimed):
             return 0
         return reader.standing - (reader.checkpoints[-1] + 1 if reader.checkpoints else 0)
 

@@ -37,7 +37,8 @@ class OwnCheckpoints:
         return None if in_vain or said is None else desk.outbox.flush_alone(said, feed, now_ms)
 
     def _is_due(self, feed: Feed, now_ms: int) -> bool:
-        since = self._desk.feeds.entries_since_checkpoint(self._desk.identity.session)
+        epoch = self._desk.rules.epoch_at(now_ms)
+        since = self._desk.feeds.entries_since_checkpoint(self._desk.identity.session, epoch)
         if since == 0 or since >= ENTRIES_BETWEEN:
             return since >= ENTRIES_BETWEEN
         newest = feed.entries[-since - 1] if since < len(feed.entries) else feed.entries[0]
