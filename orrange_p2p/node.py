@@ -25,7 +25,6 @@ from orrange_p2p.core.events import (
     CancelAllRequested,
     CancelRequested,
     DoubtRaised,
-    EntriesLoaded,
     EntriesReceived,
     Event,
     EvidenceHeard,
@@ -44,12 +43,10 @@ from orrange_p2p.core.events import (
     Settle,
     SettleGroup,
     StartReceived,
-    StartsLoaded,
     SyncRoundEnded,
     SyncWith,
     Ticked,
     TicketMessageReceived,
-    TicketsLoaded,
 )
 from orrange_p2p.core.evidence import VerifiedEvidence
 from orrange_p2p.core.facts import BlockFacts
@@ -68,7 +65,7 @@ from orrange_p2p.net.network import Network
 from orrange_p2p.net.peer_words import HeardWords, PeerWords
 from orrange_p2p.net.sync import SyncService
 from orrange_p2p.net.ticket_streams import TicketStreams
-from orrange_p2p.store.actions import batch_of, load_cuts, load_entries, load_evidence, load_tickets
+from orrange_p2p.store.actions import batch_of, load_evidence, load_market
 from orrange_p2p.store.interface import Store, TradeRecord
 
 MAX_EVENTS = 4096
@@ -176,12 +173,8 @@ class Node:
         for block in self._parts.store.blocks():
             self.kernel.step(BlockAdded(now_ms=now_ms, block=block, is_stored=True))
         for market in self.kernel.markets:
-            cuts = load_cuts(self._parts.store, self.kernel.digests, market)
-            self.kernel.step(StartsLoaded(now_ms=now_ms, market=market, cuts=cuts))
-            entries = load_entries(self._parts.store, self.kernel.digests, market)
-            self.kernel.step(EntriesLoaded(now_ms=now_ms, market=market, entries=entries))
-            tickets = load_tickets(self._parts.store, market)
-            self.kernel.step(TicketsLoaded(now_ms=now_ms, market=market, tickets=tickets))
+            for event in load_market(self._parts.store, self.kernel.digests, market, now_ms):
+                self.kernel.step(event)
             self._durable.note(market, next_own_seq(self.kernel, market))
         pieces = load_evidence(self._parts.store, self.kernel.digests, self._rules)
         self.kernel.step(EvidenceHeard(now_ms=now_ms, pieces=pieces, is_stored=True))

@@ -1,6 +1,6 @@
 """Kernel actions to store records, and entries back from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from orrange_p2p.core import cbor
 from orrange_p2p.core.cbor import Fields
@@ -9,11 +9,14 @@ from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import (
     Action,
     CutFeed,
+    EntriesLoaded,
     PersistBlock,
     PersistEntry,
     PersistEvidence,
     PersistTrade,
     PersistWindow,
+    StartsLoaded,
+    TicketsLoaded,
 )
 from orrange_p2p.core.evidence import VerifiedEvidence, verify_evidence
 from orrange_p2p.core.messages import OrderItem, TicketItem
@@ -41,6 +44,19 @@ def batch_of(actions: Sequence[Action]) -> StoreBatch | None:
         ),
     )
     return batch if batch != StoreBatch() else None
+
+
+def load_market(
+    store: Store, digests: Digests, market: MarketId, now_ms: int
+) -> Iterator[StartsLoaded | EntriesLoaded | TicketsLoaded]:
+    """What a kernel is to be told of a market from a store, one after the other: feeds need their starts first.
+
+    Raises:
+        StoreError: a record is damaged or of another network.
+    """
+    yield StartsLoaded(now_ms=now_ms, market=market, cuts=load_cuts(store, digests, market))
+    yield EntriesLoaded(now_ms=now_ms, market=market, entries=load_entries(store, digests, market))
+    yield TicketsLoaded(now_ms=now_ms, market=market, tickets=load_tickets(store, market))
 
 
 def load_entries(store: Store, digests: Digests, market: MarketId) -> tuple[tuple[VerifiedEntry, Epoch], ...]:
