@@ -93,7 +93,7 @@ class Node:
         return newcomer
 
 
-@settings(max_examples=SIGNED_WORLDS)
+@settings(max_examples=max(6, SIGNED_WORLDS // 4))  # the reference reads every feed anew at every step
 @given(world=long_worlds(), seed=st.integers(0, 2**32))
 def test_a_book_kept_up_while_feeds_are_cut_equals_the_reference_that_keeps_everything(world: World, seed: int) -> None:
     """And what a newcomer computes who begins at the cuts, at every step. Spec: [FEED-15..16], [FUND-8], [BOOK-3]."""
