@@ -15,7 +15,10 @@ VENV := .venv/.stamp-$(call key,requirements.lock pyproject.toml)
 NODE := contracts/node_modules/.stamp-$(call key,contracts/package.json contracts/package-lock.json)
 INTEROP := tests/interop/node_modules/.stamp-$(call key,tests/interop/package.json tests/interop/package-lock.json)
 
+AUDIT := contracts/.venv-audit/.stamp-$(call key,contracts/requirements-audit.lock)
+
 .PHONY: help setup demo devnet test test-python test-contracts test-interop lint format contracts contracts-check vectors bench lock clean
+.PHONY: coverage test-contracts-deep slither halmos verification lock-audit
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -36,6 +39,24 @@ test-python: $(VENV) $(NODE) $(INTEROP) ## the Python tests alone; ARGS="tests/c
 
 test-contracts: $(NODE) ## the contracts' format, tests, fuzzing, invariants and gas figures
 	$(NPM) test
+
+test-contracts-deep: $(NODE) ## the contracts' fuzzing and invariants with many more runs; takes an hour
+	$(NPM) run test:deep
+
+coverage: $(NODE) ## what the contracts' tests reach; fails below 95 % of lines or branches in a file
+	$(NPM) run coverage:check
+
+slither: $(NODE) $(AUDIT) ## static analysis of the contracts; fails on findings that contracts/slither.triage.json does not know
+	@$(NPM) run slither
+
+# Linting is forge test's business; halmos builds with --ast, which makes a warning of ours out of each note.
+halmos: $(NODE) $(AUDIT) ## prove the claims of contracts/test/Symbolic.t.sol for all values
+	@cd contracts
+	export PATH="$$PWD/node_modules/@foundry-rs/forge-linux-amd64/bin:$$PATH" FOUNDRY_DENY=never FOUNDRY_LINT_LINT_ON_BUILD=false
+	.venv-audit/bin/halmos --match-contract SymbolicTest --solver-timeout-assertion 60000 $(ARGS)
+
+verification: $(NODE) ## write contracts/verification/*.json, the standard JSON input that explorers want
+	@$(NPM) run verification
 
 test-interop: $(INTEROP) ## the vectors against the independent JavaScript program, one line a file
 	@node tests/interop/check.js $(ARGS)
@@ -69,8 +90,14 @@ lock: ## resolve pyproject.toml again into requirements.lock (needs uv)
 	uv pip compile --universal --generate-hashes --extra dev --python-version 3.11 --prerelease if-necessary-or-explicit \
 		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
+lock-audit: ## the same for the tools that audit the contracts
+	command -v uv >/dev/null || { echo "uv is missing: install it with pip install uv." >&2; exit 1; }
+	cd contracts
+	uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock-audit" \
+		requirements-audit.in -o requirements-audit.lock
+
 clean: ## remove everything that make made
-	rm -rf .venv contracts/node_modules tests/interop/node_modules contracts/out contracts/cache
+	rm -rf .venv contracts/.venv-audit contracts/node_modules tests/interop/node_modules contracts/out contracts/cache contracts/verification
 	rm -rf .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache *.egg-info
 	find orrange_p2p protocol simulations tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -84,6 +111,13 @@ $(VENV):
 	rm -f .venv/.stamp-*
 	$$pip install --quiet --require-hashes -r requirements.lock
 	$$pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# Apart from .venv: these tools pin old versions of what the program uses.
+$(AUDIT):
+	@python=$$(.ci/prepare python)
+	"$$python" -m venv --clear contracts/.venv-audit
+	contracts/.venv-audit/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r contracts/requirements-audit.lock
 	touch $@
 
 $(NODE):
