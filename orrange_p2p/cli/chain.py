@@ -176,7 +176,7 @@ def _step(step: "Step") -> dict[str, Any]:
         "name": step.name,
         "address": f"0x{step.address.hex()}",
         "outcome": step.outcome.value,
-        "transaction": None if step.transaction is None else f"0x{step.transaction.hex()}",
+        "transaction": _hex(step.transaction),
         "block": step.block_number,
         "gas_used": step.gas_used,
     }
@@ -218,8 +218,9 @@ def _described(file: "NetworkFile", report: "ContractsReport") -> dict[str, Any]
             status.name: {
                 "address": f"0x{status.address.hex()}",
                 "code": status.state.value,
-                "code_hash": None if status.code_hash is None else f"0x{status.code_hash.hex()}",
+                "code_hash": _hex(status.code_hash),
                 "settings": {name: _plain(value) for name, value in status.settings.items()},
+                "constructor_arguments": _hex(report.arguments.get(status.name)),
             }
             for status in report.contracts
         },
@@ -239,6 +240,10 @@ def _print_status(file: "NetworkFile", report: "ContractsReport") -> None:
     print_pairs(rows)
     if not report.is_complete:
         typer.echo(f"Not complete; `orrange chain deploy --network {file.name}` does what is missing.")
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else f"0x{value.hex()}"
 
 
 def _plain(value: object) -> object:

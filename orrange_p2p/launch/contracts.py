@@ -1,6 +1,6 @@
 """Deploys a network's contracts, and tells what stands of them on the chain: `orrange chain deploy|status`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from orrange_p2p.chain.account import DigestSigner
@@ -27,12 +27,15 @@ class ContractsReport:
         is_recorded: whether the network's file names the addresses; else they are those that its settings lead to.
         deployed: how many contracts of its list the factory has deployed; None if there is no factory.
         contracts: one status each, the factory first.
+        arguments: what each constructor was given, by contract name, as explorers want it for verification; empty if
+            the addresses are not those that settings and code of this package lead to.
     """
 
     head: BlockRef
     is_recorded: bool
     deployed: int | None
     contracts: tuple[ContractStatus, ...]
+    arguments: Mapping[str, bytes]
 
     @property
     def is_complete(self) -> bool:
@@ -98,13 +101,19 @@ async def inspect_contracts(file: NetworkFile, url: str) -> ContractsReport:
         ChainUnavailable: the chain cannot be reached.
     """
     plan = plan_file(file)
-    places = _recorded(file.contracts) if file.contracts else {FACTORY: plan.factory_address(), **plan.addresses()}
+    planned = {FACTORY: plan.factory_address(), **plan.addresses()}
+    places = _recorded(file.contracts) if file.contracts else planned
+    arguments = {name: plan.constructor_arguments(name) for name in planned} if places == planned else {}
     async with open_rpc(url, expected_chain_id=file.chain_id) as backend:
         head = await backend.head()
         statuses = [await read_contract_status(backend, name, address) for name, address in places.items()]
         deployed = await read_deployed_count(backend, places[FACTORY])
     return ContractsReport(
-        head=head, is_recorded=file.contracts is not None, deployed=deployed, contracts=tuple(statuses)
+        head=head,
+        is_recorded=file.contracts is not None,
+        deployed=deployed,
+        contracts=tuple(statuses),
+        arguments=arguments,
     )
 
 

@@ -121,6 +121,8 @@ def test_a_network_is_deployed_once_and_a_node_can_be_configured_with_it(
     after = json.loads(run("status", "--network", out, *place, "--json").output)
     assert (after["complete"], after["recorded"], after["factory_deployed"]) == (True, True, 3)
     assert {name: one["address"] for name, one in after["contracts"].items()} == places
+    given = bytes.fromhex(after["contracts"]["OrrangeSettlement"]["constructor_arguments"][2:])
+    assert given[12:64] == bytes.fromhex(places["OrrangeVault"][2:]) + (1767225600000).to_bytes(32, "big")
     settings = after["contracts"]["OrrangeSettlement"]["settings"]
     assert (settings["vault"], settings["genesisMs"]) == (places["OrrangeVault"], 1767225600000)
     contracts = load_network_file(str(out)).contracts
@@ -149,4 +151,5 @@ def test_other_code_at_a_recorded_address_is_said(founded: Net, tmp_path: Path) 
     assert status["complete"] is False
     states = [one["code"] for one in status["contracts"].values()]
     assert states == ["differs", "differs", "matches", "differs"]
+    assert {one["constructor_arguments"] for one in status["contracts"].values()} == {None}
     assert status["factory_deployed"] is None
