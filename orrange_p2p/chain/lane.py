@@ -17,6 +17,7 @@ from orrange_p2p.errors import ChainUnavailable, EscrowReverted
 _MAX_IN_FLIGHT = 64
 _DEADLINE_S = 60
 _ESTIMATE_MARGIN_PERCENT = 30
+_BLOCKS_UNTIL_AGAIN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class SentTransaction:
     to: Address | None
     payload: bytes
     value_wei: int
+    raw: bytes
 
 
 class TransactionLane:
@@ -57,13 +59,13 @@ class TransactionLane:
         self._slots = trio.CapacityLimiter(max_in_flight)
         self._chain_id: int | None = None
         self._next_nonce: int | None = None
-        self._counts = {"sent": 0, "mined": 0, "reverted": 0, "refused": 0, "late": 0, "gas_used": 0}
+        self._counts = {"sent": 0, "mined": 0, "reverted": 0, "refused": 0, "late": 0, "again": 0, "gas_used": 0}
 
     def __repr__(self) -> str:
         return f"TransactionLane(0x{self.address.hex()})"
 
     def statistics(self) -> dict[str, int]:
-        """Transactions sent, mined, reverted, refused by the pool, not mined in time, in flight; and gas used."""
+        """Transactions sent, mined, reverted, refused, late, sent again while waiting, in flight; and gas used."""
         return {**self._counts, "in_flight": self._slots.borrowed_tokens}
 
     async def submit(
@@ -151,10 +153,11 @@ class TransactionLane:
             payload=payload,
         )
         self._next_nonce = None
-        digest = await self.backend.send_raw(fields.signed_by(self._signer))
+        raw = fields.signed_by(self._signer)
+        digest = await self.backend.send_raw(raw)
         self._next_nonce = nonce + 1
         self._counts["sent"] += 1
-        return SentTransaction(hash=digest, nonce=nonce, to=to, payload=payload, value_wei=value_wei)
+        return SentTransaction(hash=digest, nonce=nonce, to=to, payload=payload, value_wei=value_wei, raw=raw)
 
     async def _doubt_nonce(self) -> None:
         """A sent transaction may be lost, and its nonce free again: ask the chain before the next one."""
@@ -162,12 +165,29 @@ class TransactionLane:
             self._next_nonce = None
 
     async def _mined(self, sent: SentTransaction) -> Receipt:
+        """Wait block by block; every few blocks the same bytes are sent again, for pools lose transactions."""
+        blocks = 0
         while True:
             head = await self.backend.head()
             receipt = await self.backend.receipt(sent.hash)
             if receipt is not None:
                 return receipt
+            if blocks and blocks % _BLOCKS_UNTIL_AGAIN == 0 and not await self._is_still_possible(sent):
+                raise TransactionRefused(
+                    f"transaction 0x{sent.hash.hex()} can never be mined: its nonce {sent.nonce} went to another one",
+                    is_nonce_taken=True,
+                )
             await self.backend.wait_head_above(head.number)
+            blocks += 1
+
+    async def _is_still_possible(self, sent: SentTransaction) -> bool:
+        """Send a transaction again; whether it can be mined still, or just was."""
+        self._counts["again"] += 1
+        try:
+            await self.backend.send_raw(sent.raw)
+        except TransactionRefused as error:
+            return not error.is_nonce_taken or await self.backend.receipt(sent.hash) is not None
+        return True
 
     async def _estimate_gas(self, to: Address | None, payload: bytes, value_wei: int) -> int:
         try:

@@ -109,10 +109,35 @@ async def test_an_account_without_coin_is_refused_and_counted(world: World) -> N
 async def test_a_transaction_that_no_block_takes_is_given_up_at_the_deadline(chain: ChainUnderTest) -> None:
     lane = TransactionLane(chain.backend, faucet_key())
     nonce = await chain.backend.transaction_count(lane.address)
-    never = SentTransaction(hash=bytes(32), nonce=nonce, to=None, payload=b"", value_wei=0)  # type: ignore[arg-type]
+    never = SentTransaction(hash=bytes(32), nonce=nonce, to=None, payload=b"", value_wei=0, raw=b"")  # type: ignore[arg-type]
     with pytest.raises(ChainUnavailable, match="was not mined within 0 s"):
         await lane.wait(never, deadline_s=0)
     assert lane.statistics()["late"] == 1
+
+
+@pytest.mark.parametrize("kind", ["rpc"])
+async def test_a_transaction_that_the_pool_lost_is_sent_again(chain: ChainUnderTest) -> None:
+    chain.mines = False
+    lane = TransactionLane(chain.backend, faucet_key())
+    sent = await lane.send(NOBODY, b"", gas=21_000, value_wei=1)
+    await chain.ask("anvil_dropTransaction", f"0x{sent.hash.hex()}")
+    chain.mines = True
+    assert (await lane.wait(sent, deadline_s=30)).is_success
+    assert lane.statistics()["again"] == 1
+
+
+@pytest.mark.parametrize("kind", ["rpc"])
+async def test_a_transaction_whose_nonce_went_to_another_is_given_up_before_the_deadline(chain: ChainUnderTest) -> None:
+    chain.mines = False
+    lane, other = (TransactionLane(chain.backend, faucet_key()) for _ in range(2))
+    sent = await lane.send(NOBODY, b"", gas=21_000, value_wei=1)
+    await chain.ask("anvil_dropTransaction", f"0x{sent.hash.hex()}")
+    rival = await other.send(NOBODY, b"", gas=21_000, value_wei=2)
+    assert rival.nonce == sent.nonce
+    chain.mines = True
+    with pytest.raises(TransactionRefused, match="can never be mined"):
+        await lane.wait(sent, deadline_s=30)
+    assert (await other.wait(rival)).is_success
 
 
 async def test_a_lost_transaction_leaves_no_gap() -> None:
