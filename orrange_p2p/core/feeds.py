@@ -167,9 +167,8 @@ class Feeds:
         return tuple(sorted(dict.fromkeys([*forked, *self.convictions.sessions()])))
 
     def may_match(self, session: Address) -> bool:
-        """Whether a session is neither forked nor convicted. Spec: [FEED-6], [EVID-4]."""
-        feed = self._feeds.get(session)
-        return feed is not None and not feed.is_dead and session not in self.convictions
+        """Whether a session is not convicted; of a forked one no order is known. Spec: [FEED-6], [EVID-4]."""
+        return session not in self.convictions
 
     def convict(self, session: Address) -> list[Address]:
         """Evidence convicts a session; the owners whose orders it touches. Spec: [EVID-4]."""

@@ -120,16 +120,16 @@ FAULTS = (
     Fault(
         "a fork does not kill its session",
         "orrange_p2p/core/feeds.py",
-        "return feed is not None and not feed.is_dead and session not in self.convictions",
-        "return feed is not None and session not in self.convictions",
+        "for record in orders if not feed.is_dead else ():",
+        "for record in orders:",
         BOOK,
     ),
     Fault("an order lives one epoch too long", _VIEW, "if self._epoch >= end:", "if self._epoch > end:", BOOK),
     Fault(
         "evidence convicts nobody",
         "orrange_p2p/core/feeds.py",
-        "not feed.is_dead and session not in self.convictions",
-        "not feed.is_dead",
+        "return session not in self.convictions\n",
+        "return True\n",
         ("tests/core/test_evidence.py",),
     ),
     Fault(
@@ -137,7 +137,7 @@ FAULTS = (
         _VIEW,
         "self._feeds.may_match(session) or session in self._silent",
         "self._feeds.may_match(session)",
-        BOOK,
+        ("tests/core/test_admission.py",),
     ),
     Fault("a cancel does nothing", _VIEW, "ends = [record.cancelled_from]", "ends = [_NEVER]", BOOK),
     Fault(
