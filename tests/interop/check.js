@@ -30,7 +30,7 @@ const KNOWN = [
   [/^codec\/messages\.json$/, [], checkMessage],
   [/^codec\/signatures\.json$/, [], checkSignature],
   [/^eip712\/[a-z_]+\.json$/, ["primaryType"], checkTyped],
-  [/^feeds\/feeds\.json$/, WORLD, checkFeeds],
+  [/^feeds\/[a-z]+\.json$/, WORLD, checkFeeds],
   [/^book\/[a-z_]+\.json$/, [...WORLD, "quotePerBond"], checkBook],
   [/^matching\/periods\.json$/, [], checkPeriod],
   [/^matching\/[a-z_]+\.json$/, [], checkMatching],

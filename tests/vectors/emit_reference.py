@@ -35,6 +35,8 @@ def compute_vectors() -> dict[str, Any]:
     for group in ("orders", "holds", "funds", "admission", "bonds", "thrown"):
         cases = [world_cases.book_case(*told) for told in world_cases.book_worlds(group)]
         files[f"book/{group}.json"] = {**world_cases.book_setting(group), "cases": cases}
+    spaced = [world_cases.feed_case(*told) for told in base_cases.spaced_worlds()]
+    files["feeds/spaced.json"] = {**world_cases.setting(base_cases.SPACED), "cases": spaced}
     begun = [case for told in base_cases.base_worlds() for case in base_cases.base_case(*told)]
     files["book/bases.json"] = {**world_cases.book_setting("bases"), "cases": begun}
     return files

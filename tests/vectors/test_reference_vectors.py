@@ -182,7 +182,7 @@ def tell(feeds: Feeds, digests: Digests, encoded_entries: list[bytes]) -> None:
             feeds.add(entry)
 
 
-@pytest.mark.parametrize("case", cases_of("feeds/feeds.json"))
+@pytest.mark.parametrize("case", cases_of("feeds/feeds.json", "feeds/spaced.json"))
 def test_feeds_stand_as_they_should(case: Case) -> None:
     """[FEED-1..8], [ORD-1..5]."""
     digests, rules = rules_of(case)

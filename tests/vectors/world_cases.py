@@ -9,7 +9,7 @@ from protocol.reference.book import Book, book_digest, encode_book
 from protocol.reference.cbor import RefusedError
 from protocol.reference.checkpoints import true_feeds
 from protocol.reference.orders import orders_of
-from protocol.reference.types import BUY, FOK, GTD, IOC, SELL, Clock
+from protocol.reference.types import BUY, FOK, GTD, IOC, SELL, Clock, epoch_start_s
 from tests.core.bare import Bare, throw_bare
 from tests.core.pens import DOMAIN, MARKET, delegation_item, make_entry, sign_entry
 from tests.core.small_worlds import NOW_S, allocate, offer, poor_world, put, reference_book_of, ticket_item
@@ -162,6 +162,9 @@ def checkpoint_worlds() -> Told:
         put(world, 1, SELL, 5)
         put(world, 1, SELL, 4, tif=IOC, expiry=NOW_S + 60)
         world.epoch += 1
+        if name == "not_first_of_its_epoch":
+            put(world, 0, BUY, 2)
+            put(world, 1, SELL, 2)
         for number in (0, 1):
             world.say_checkpoint(world.pens[number], way)
         put(world, 1, SELL, 3)
@@ -190,7 +193,7 @@ def feed_case(name: str, rules: str, world: World) -> Case:
             sound.append(None)
         except RefusedError as refused:
             sound.append(refused.rule)
-    read = true_feeds(DOMAIN, CLOCK, MARKET, feeds.read_feeds(DOMAIN, world.entries))
+    read = true_feeds(DOMAIN, world.clock, MARKET, feeds.read_feeds(DOMAIN, world.entries))
     return {
         "name": name,
         "rules": rules.split(),
@@ -295,6 +298,14 @@ def hold_worlds() -> Told:
     world.do(Step("offer", (0, 0, 2, 2, 0, 0, 0)))
     world.epoch += 20
     yield "offer_past_its_deadline", "HOLD-4", world
+    for name, seconds in {"in_its_last_second": 0, "a_second_later": 1}.items():
+        world = opened()
+        ticket = offer(world, world.order_ids[1], world.order_ids[0], 2)
+        over_s = ticket.deadline + CLOCK.constants.l_fund + seconds
+        world.epoch = next(epoch for epoch in range(world.epoch, 999) if epoch_start_s(CLOCK, epoch) >= over_s)
+        for time_s in (over_s + 1, over_s + 9):
+            world.add_block(time_s)
+        yield f"no_block_for_long_and_an_offer_{name}", "HOLD-4", world
     world = opened()
     world.do(Step("offer", (0, 0, 2, 2, 0, 0, 0)))
     world.do(Step("ticket", (0, 0, 0)))
