@@ -119,7 +119,13 @@ class Backend(Protocol):
         ...
 
     async def call(
-        self, to: Address, payload: bytes, *, sender: Address | None = None, block_number: int | None = None
+        self,
+        to: Address,
+        payload: bytes,
+        *,
+        sender: Address | None = None,
+        value_wei: int = 0,
+        block_number: int | None = None,
     ) -> bytes:
         """Run a contract function without a transaction, on the newest block's state or on that of `block_number`.
 

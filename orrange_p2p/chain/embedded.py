@@ -126,10 +126,16 @@ class EmbeddedChain:
         return tuple(log for block in self._logs[first : last + 1] for log in block if log.address in addresses)
 
     async def call(
-        self, to: Address, payload: bytes, *, sender: Address | None = None, block_number: int | None = None
+        self,
+        to: Address,
+        payload: bytes,
+        *,
+        sender: Address | None = None,
+        value_wei: int = 0,
+        block_number: int | None = None,
     ) -> bytes:
         """See `Backend`."""
-        return await self._in_worker(partial(self._evm.call, to, payload, sender, block_number))
+        return await self._in_worker(partial(self._evm.call, to, payload, sender, value_wei, block_number))
 
     async def code(self, address: Address) -> bytes:
         """See `Backend`."""

@@ -155,7 +155,9 @@ class EvmChain:
         self._head = block.header
         return MinedBlock(ref=_ref(block.header), receipts=_receipts(block.header, taken), dropped=tuple(dropped))
 
-    def call(self, to: Address, payload: bytes, sender: Address | None, block_number: int | None) -> bytes:
+    def call(
+        self, to: Address, payload: bytes, sender: Address | None, value_wei: int, block_number: int | None
+    ) -> bytes:
         """Run a contract function on the state after a block, and forget its effects."""
         header = self._head if block_number is None else self._header(block_number)
         vm = self._vm(header)
@@ -167,7 +169,7 @@ class EvmChain:
             gas=_CALL_GAS,
             to=EvmAddress(to),
             sender=origin,
-            value=0,
+            value=value_wei,
             data=payload,
             code=code,
         )

@@ -203,7 +203,13 @@ class TransactionLane:
         if sent.to is None:
             return "the contract's constructor refused"
         try:
-            await self.backend.call(sent.to, sent.payload, sender=self.address, block_number=receipt.block_number - 1)
+            await self.backend.call(
+                sent.to,
+                sent.payload,
+                sender=self.address,
+                value_wei=sent.value_wei,
+                block_number=receipt.block_number - 1,
+            )
         except CallReverted as error:
             return explain_revert(error.payload)
         return f"out of gas, or a reason that depends on its place in block {receipt.block_number}"

@@ -175,12 +175,20 @@ class JsonRpcChain:
         return tuple(sorted(found, key=lambda log: (log.block_number, log.index)))
 
     async def call(
-        self, to: Address, payload: bytes, *, sender: Address | None = None, block_number: int | None = None
+        self,
+        to: Address,
+        payload: bytes,
+        *,
+        sender: Address | None = None,
+        value_wei: int = 0,
+        block_number: int | None = None,
     ) -> bytes:
         """See `Backend`."""
         question = {"to": _hex(to), "input": _hex(payload)}
         if sender is not None:
             question["from"] = _hex(sender)
+        if value_wei:
+            question["value"] = hex(value_wei)
         place = "latest" if block_number is None else hex(block_number)
         try:
             return read_bytes(await self._ask_raw("eth_call", question, place))

@@ -69,7 +69,7 @@ async def test_a_refused_claim_and_refund_say_why(chain: ChainUnderTest) -> None
     other = replace(terms, recipient=lane.address)
     with pytest.raises(EscrowReverted, match="SwapNotOpen"):
         await lane.submit(contract, encode_claim(other, PREIMAGE), gas=GAS)
-    with pytest.raises(EscrowReverted, match=f"WrongValue.expected={AMOUNT}, "):
+    with pytest.raises(EscrowReverted, match=f"WrongValue.expected={AMOUNT}, value=1"):
         await lane.submit(contract, encode_open(replace(terms, nonce=4)), gas=GAS, value_wei=1)
 
 
