@@ -115,12 +115,20 @@ async def test_a_transaction_that_no_block_takes_is_given_up_at_the_deadline(cha
     assert lane.statistics()["late"] == 1
 
 
+async def send_and_lose(chain: ChainUnderTest, lane: TransactionLane) -> SentTransaction:
+    """A transaction that anvil has dropped from its pool; tried again where a block was quicker."""
+    while True:
+        sent = await lane.send(NOBODY, b"", gas=21_000, value_wei=1)
+        if await chain.ask("anvil_dropTransaction", f"0x{sent.hash.hex()}") is not None:
+            return sent
+        await lane.wait(sent)
+
+
 @pytest.mark.parametrize("kind", ["rpc"])
 async def test_a_transaction_that_the_pool_lost_is_sent_again(chain: ChainUnderTest) -> None:
     chain.mines = False
     lane = TransactionLane(chain.backend, faucet_key())
-    sent = await lane.send(NOBODY, b"", gas=21_000, value_wei=1)
-    await chain.ask("anvil_dropTransaction", f"0x{sent.hash.hex()}")
+    sent = await send_and_lose(chain, lane)
     chain.mines = True
     assert (await lane.wait(sent, deadline_s=30)).is_success
     assert lane.statistics()["again"] == 1
@@ -130,8 +138,7 @@ async def test_a_transaction_that_the_pool_lost_is_sent_again(chain: ChainUnderT
 async def test_a_transaction_whose_nonce_went_to_another_is_given_up_before_the_deadline(chain: ChainUnderTest) -> None:
     chain.mines = False
     lane, other = (TransactionLane(chain.backend, faucet_key()) for _ in range(2))
-    sent = await lane.send(NOBODY, b"", gas=21_000, value_wei=1)
-    await chain.ask("anvil_dropTransaction", f"0x{sent.hash.hex()}")
+    sent = await send_and_lose(chain, lane)
     rival = await other.send(NOBODY, b"", gas=21_000, value_wei=2)
     assert rival.nonce == sent.nonce
     chain.mines = True
