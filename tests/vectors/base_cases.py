@@ -72,10 +72,11 @@ def spaced_worlds() -> Told:
         ticket = offer(world, maker, taker, 4)
         last_s = ticket.deadline + CLOCK.constants.l_fund + seconds
         world.epoch = next(e for e in range(world.epoch, 999) if epoch_start_s(SPACED, e) >= last_s)
+        listed = len(world.true_checkpoint(world.pens[1])[5])
+        if listed != 1 - seconds:
+            raise ValueError(f"expected {1 - seconds} Offers in the Checkpoint, were {listed}")
         world.say_checkpoint(world.pens[1])
-        listed = len(world.true_checkpoint(world.pens[1])[5]) if seconds else 1
         yield f"checkpoint_{seconds}_seconds_after_a_ticket_could_settle", "FEED-13", world
-        assert listed == (0 if seconds else 1)
     world = poor_world(clock=SPACED)
     maker, taker = put(world, 0, SELL, 4), put(world, 1, BUY, 4)
     world.pens[0].items.append([feeds.CANCEL, maker])
