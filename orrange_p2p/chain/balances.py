@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eth_abi.exceptions import DecodingError
-
-from orrange_p2p.chain.abi import ContractInterface
 from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.contracts import settlement_contract, token_contract, vault_contract
 from orrange_p2p.chain.deployment import Deployment
+from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.types import Address, MarketId, OrderId
-from orrange_p2p.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +28,7 @@ class TokenTotals:
 
 async def read_free(backend: Backend, deployment: Deployment, owner: Address, token: Address) -> int:
     """Token units that `owner` can withdraw at once."""
-    return int(await _read(backend, vault_contract(), deployment.vault, "freeBalance", owner, token))
+    return int(await read_view(backend, vault_contract(), deployment.vault, "freeBalance", owner, token))
 
 
 async def read_market_balance(
@@ -39,20 +36,20 @@ async def read_market_balance(
 ) -> MarketBalance:
     """What `owner` has in `market`."""
     vault, contract = deployment.vault, vault_contract()
-    allocated = await _read(backend, contract, vault, "allocation", owner, market, token)
-    pending = await _read(backend, contract, vault, "pendingDeallocation", owner, market, token)
+    allocated = await read_view(backend, contract, vault, "allocation", owner, market, token)
+    pending = await read_view(backend, contract, vault, "pendingDeallocation", owner, market, token)
     return MarketBalance(allocated=int(allocated), pending=int(pending))
 
 
 async def read_wallet(backend: Backend, owner: Address, token: Address) -> int:
     """Token units that `owner` holds outside the vault."""
-    return int(await _read(backend, token_contract(), token, "balanceOf", owner))
+    return int(await read_view(backend, token_contract(), token, "balanceOf", owner))
 
 
 async def read_token_totals(backend: Backend, deployment: Deployment, token: Address) -> TokenTotals:
     """What the vault holds of `token` and owes of it; `held` below `owed` means that value was lost."""
     held = await read_wallet(backend, deployment.vault, token)
-    owed = int(await _read(backend, vault_contract(), deployment.vault, "custody", token))
+    owed = int(await read_view(backend, vault_contract(), deployment.vault, "custody", token))
     return TokenTotals(held=held, owed=owed)
 
 
@@ -74,17 +71,4 @@ async def read_owed_sum(
 
 async def read_filled_lots(backend: Backend, deployment: Deployment, order: OrderId) -> int:
     """Lots of `order` that settled."""
-    return int(await _read(backend, settlement_contract(), deployment.settlement, "filledLots", order))
-
-
-async def _read(
-    backend: Backend, contract: ContractInterface, address: Address, function: str, *arguments: object
-) -> int:
-    """The first value that a view function answers."""
-    payload = await backend.call(address, contract.encode_call(function, *arguments))
-    try:
-        return int(contract.decode_result(function, payload)[0])
-    except DecodingError as error:
-        raise ConfigError(
-            f"expected the contract {contract.name} at 0x{address.hex()}, was none that answers {function}()"
-        ) from error
+    return int(await read_view(backend, settlement_contract(), deployment.settlement, "filledLots", order))

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from eth_abi.exceptions import DecodingError
-
 from orrange_p2p.chain.account import created_address
-from orrange_p2p.chain.backend import Backend, CallReverted
+from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.contracts import market_fields, settlement_contract, vault_contract
 from orrange_p2p.chain.lane import TransactionLane
+from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.types import Address, Domain, Market
 from orrange_p2p.errors import ConfigError
@@ -118,7 +117,7 @@ async def check(backend: Backend, deployment: Deployment) -> None:
         "fundLagS": deployment.fund_lag_s,
     }
     for field, value in expected.items():
-        found = await _read(backend, deployment.settlement, field)
+        found = await read_view(backend, settlement_contract(), deployment.settlement, field)
         if found != value:
             raise ConfigError(
                 f"expected {field} {_shown(value)} in the settlement contract at 0x{deployment.settlement.hex()}, "
@@ -134,20 +133,9 @@ async def check_market(backend: Backend, deployment: Deployment, market: Market)
         ChainUnavailable: the chain cannot be reached.
     """
     expected = Digests(deployment.domain).market(market)
-    found = await _read(backend, deployment.settlement, "marketId", market_fields(market))
+    found = await read_view(backend, settlement_contract(), deployment.settlement, "marketId", market_fields(market))
     if found != expected:
         raise ConfigError(f"expected market id 0x{expected.hex()} from the settlement contract, was {_shown(found)}")
-
-
-async def _read(backend: Backend, settlement: Address, function: str, *arguments: object) -> object:
-    contract = settlement_contract()
-    try:
-        payload = await backend.call(settlement, contract.encode_call(function, *arguments))
-        return contract.decode_result(function, payload)[0]
-    except (CallReverted, DecodingError) as error:
-        raise ConfigError(
-            f"expected an OrrangeSettlement contract at 0x{settlement.hex()}, was one that does not answer {function}()"
-        ) from error
 
 
 def _shown(value: object) -> str:

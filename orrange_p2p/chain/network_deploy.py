@@ -4,10 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from eth_abi.exceptions import DecodingError
-
 from orrange_p2p.chain.abi import load_contract
-from orrange_p2p.chain.backend import Backend, CallReverted
+from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.contracts import factory_contract
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.network_plan import (
@@ -17,6 +15,7 @@ from orrange_p2p.chain.network_plan import (
     SALT,
     NetworkPlan,
 )
+from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.types import Address, Digest
 from orrange_p2p.errors import ConfigError, EscrowReverted
 
@@ -61,10 +60,12 @@ async def deploy_network(
         ChainUnavailable: the chain cannot be reached or makes no blocks; what was deployed before stays.
     """
     await _check_chain(lane)
-    steps = [await _deploy_factory(lane, plan)]
+    factory = plan.factory_address()
+    steps = [await _deploy(lane, DEPLOYMENT_PROXY, SALT + plan.factory_init_code(), FACTORY, factory)]
     on_step(steps[0])
     for index, (name, address) in enumerate(plan.addresses().items()):
-        steps.append(await _deploy_one(lane, plan.factory_address(), index, name, address))
+        payload = factory_contract().encode_call("deploy", index, load_contract(name).bytecode)
+        steps.append(await _deploy(lane, factory, payload, name, address))
         on_step(steps[-1])
     return tuple(steps)
 
@@ -75,13 +76,11 @@ async def read_deployed_count(backend: Backend, factory: Address) -> int | None:
     Raises:
         ChainUnavailable: the chain cannot be reached.
     """
-    contract = factory_contract()
     if not await backend.code(factory):
         return None
     try:
-        payload = await backend.call(factory, contract.encode_call("deployed"))
-        return int(contract.decode_result("deployed", payload)[0])
-    except (CallReverted, DecodingError):
+        return int(await read_view(backend, factory_contract(), factory, "deployed"))
+    except ConfigError:
         return None
 
 
@@ -100,24 +99,11 @@ async def _check_chain(lane: TransactionLane) -> None:
         )
 
 
-async def _deploy_factory(lane: TransactionLane, plan: NetworkPlan) -> Step:
-    address = plan.factory_address()
-    if await lane.backend.code(address):
-        return Step(name=FACTORY, address=address, outcome=StepOutcome.FOUND)
-    try:
-        return await _submit(lane, DEPLOYMENT_PROXY, SALT + plan.factory_init_code(), FACTORY, address)
-    except EscrowReverted:
-        if not await lane.backend.code(address):
-            raise
-    return Step(name=FACTORY, address=address, outcome=StepOutcome.FOUND)
-
-
-async def _deploy_one(lane: TransactionLane, factory: Address, index: int, name: str, address: Address) -> Step:
+async def _deploy(lane: TransactionLane, to: Address, payload: bytes, name: str, address: Address) -> Step:
     if await lane.backend.code(address):
         return Step(name=name, address=address, outcome=StepOutcome.FOUND)
-    payload = factory_contract().encode_call("deploy", index, load_contract(name).bytecode)
     try:
-        return await _submit(lane, factory, payload, name, address)
+        return await _submit(lane, to, payload, name, address)
     except EscrowReverted:
         # Somebody else's step may have come between; then the contract stands all the same.
         if not await lane.backend.code(address):

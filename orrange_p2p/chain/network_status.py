@@ -7,12 +7,12 @@ from enum import Enum
 from hashlib import sha256
 from importlib import resources
 
-from eth_abi.exceptions import DecodingError
-
 from orrange_p2p.chain.abi import load_contract
-from orrange_p2p.chain.backend import Backend, CallReverted
+from orrange_p2p.chain.backend import Backend
+from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import Address, Digest
+from orrange_p2p.errors import ConfigError
 
 
 class CodeState(Enum):
@@ -82,8 +82,7 @@ async def _read_settings(backend: Backend, name: str, address: Address) -> dict[
     settings: dict[str, object] = {}
     for getter in contract.getters:
         try:
-            payload = await backend.call(address, contract.encode_call(getter))
-            settings[getter] = contract.decode_result(getter, payload)[0]
-        except (CallReverted, DecodingError):
+            settings[getter] = await read_view(backend, contract, address, getter)
+        except ConfigError:
             continue  # A getter that refuses says nothing of the settings.
     return settings

@@ -13,11 +13,12 @@ from typing import NewType
 from eth_abi.abi import encode as abi_encode
 from eth_abi.exceptions import DecodingError
 
-from orrange_p2p.chain.backend import Backend, CallReverted, Log
+from orrange_p2p.chain.backend import Backend, Log
 from orrange_p2p.chain.contracts import swap_contract
+from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import ZERO_ADDRESS, Address, Digest
-from orrange_p2p.errors import ChainUnavailable, ConfigError
+from orrange_p2p.errors import ChainUnavailable
 
 SwapId = NewType("SwapId", bytes)
 Preimage = NewType("Preimage", bytes)
@@ -205,11 +206,4 @@ async def read_swap_credit(backend: Backend, contract: Address, owner: Address, 
 
 
 async def _read(backend: Backend, contract: Address, function: str, *arguments: object) -> int:
-    interface = swap_contract()
-    try:
-        payload = await backend.call(contract, interface.encode_call(function, *arguments))
-        return int(interface.decode_result(function, payload)[0])
-    except (CallReverted, DecodingError) as error:
-        raise ConfigError(
-            f"expected an OrrangeSwap contract at 0x{contract.hex()}, was none that answers {function}()"
-        ) from error
+    return int(await read_view(backend, swap_contract(), contract, function, *arguments))

@@ -40,7 +40,7 @@ async def test_whatever_differs_is_named(world: World, field: str, value: object
 
 async def test_another_contract_in_its_place_is_noticed(world: World) -> None:
     token = replace(world.deployment, settlement=world.market.base)
-    with pytest.raises(ConfigError, match=r"does not answer vault\(\)"):
+    with pytest.raises(ConfigError, match=r"none that answers vault\(\)"):
         await check(world.backend, token)
     other_vault = replace(world.deployment, vault=world.market.base)
     with pytest.raises(ConfigError, match="expected vault 0x"):

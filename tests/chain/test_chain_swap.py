@@ -117,7 +117,7 @@ async def test_another_contract_in_its_place_is_noticed(chain: ChainUnderTest) -
     (token,) = await deploy_test_tokens(lane, (TestTokenPlan(name="Token", symbol="TOK", decimals=6),))
     swap = compute_swap_id(1, contract, terms)
     for nowhere in (token, Address(b"\x0b" * 20)):
-        with pytest.raises(ConfigError, match="expected an OrrangeSwap contract at 0x"):
+        with pytest.raises(ConfigError, match="expected the OrrangeSwap contract at 0x"):
             await read_swap_state(chain.backend, nowhere, swap)
 
 
