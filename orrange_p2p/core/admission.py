@@ -230,7 +230,7 @@ class _OwnerQueue:
     def _decide(self) -> None:
         self._is_behind = False
         for count, act in enumerate(self._waiting):
-            placed = max(act.claimed, self._base)
+            placed = self._placed(act)
             is_due = placed <= self._epoch
             self._is_behind = is_due and not self._move_to(placed)
             if not is_due or self._is_behind:
@@ -241,7 +241,7 @@ class _OwnerQueue:
         self._waiting = []
 
     def _move_to(self, placed: Epoch) -> bool:
-        if self._last is not None and max(self._last.claimed, self._base) == placed:
+        if self._last is not None and self._placed(self._last) == placed:
             return True
         rules = self._feeds.rules
         limit_s = rules.epoch_start_s(placed) - rules.preset.fund_lag_s
@@ -250,9 +250,13 @@ class _OwnerQueue:
         self.tally.move_to(placed, self._ledger.fund_block(limit_s))
         return True
 
+    def _placed(self, act: Act) -> Epoch:
+        """The epoch at which an item stands among its owner's."""
+        return max(act.claimed, self._base)
+
     def _place(self, act: Act) -> tuple[int, bytes, int, int]:
         """Spec: [FUND-8]."""
-        return max(act.claimed, self._base), act.order.order.session, act.seq, act.index
+        return self._placed(act), act.order.order.session, act.seq, act.index
 
     def compute_room(self, claimed: Epoch, block: BlockRef | None) -> _Tally:
         """What an order would meet that claims an epoch next, with `block` for its fund block."""

@@ -164,7 +164,7 @@ class FeedReader:
         """What a true Checkpoint lists counted where it was said; its claim here is the ticket's own epoch."""
         hold = read_hold(item, self._session, item.item.ticket.epoch, self._rules)
         if hold is not None:
-            self._keep_hold(replace(hold, entry_epoch=header.epoch), encoded, header.epoch, header.seq, index, holds)
+            self._keep_hold(replace(hold, entry_epoch=header.epoch), encoded, header.seq, index, holds)
 
     def _follows(self, entry: VerifiedEntry) -> bool:
         header = entry.entry.header
@@ -226,17 +226,15 @@ class FeedReader:
             feed.answers.setdefault(item.ticket_digest, header.epoch)
         hold = read_hold(item, self._session, header.epoch, self._rules)
         if hold is not None:
-            self._keep_hold(hold, entry.entry.item_bytes[index], header.epoch, header.seq, index, holds)
+            self._keep_hold(hold, entry.entry.item_bytes[index], header.seq, index, holds)
 
-    def _keep_hold(
-        self, hold: HoldRecord, encoded: bytes, claimed: Epoch, seq: int, index: int, holds: list[HoldRecord]
-    ) -> None:
+    def _keep_hold(self, hold: HoldRecord, encoded: bytes, seq: int, index: int, holds: list[HoldRecord]) -> None:
         feed = self._feed
         own_order = feed.orders.get(own_side(hold.ticket, is_offer=hold.is_offer))
         if own_order is not None:
             feed.holds.append(hold)
             self.implied.note_hold(hold, encoded)
-            feed.acts.append(Act(claimed=claimed, seq=seq, index=index, order=own_order, hold=hold))
+            feed.acts.append(Act(claimed=hold.entry_epoch, seq=seq, index=index, order=own_order, hold=hold))
             holds.append(hold)
 
     def _read_cancel(self, item: Cancel, entry: VerifiedEntry, index: int, orders: list[OrderRecord]) -> None:

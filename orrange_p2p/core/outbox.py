@@ -121,13 +121,15 @@ class Outbox:
         follow_ups = tuple(action for waiting in taken for action in waiting.follow_ups)
         return Flushed(entry=entry, follow_ups=follow_ups, dropped=items, if_dropped=if_dropped)
 
-    def flush_alone(self, item: Item, feed: Feed, now_ms: int) -> Flushed | None:
-        """Sign an entry with this item alone, if it is the first one of its epoch. Spec: [FEED-13], [FEED-17]."""
-        epoch, quarter = self._rules.epoch_at(now_ms), self.quarter(now_ms)
-        last = feed.entries[-1]
-        if quarter <= self._last_quarter or last.entry.header.epoch >= epoch:
-            return None
-        self._last_quarter = quarter
+    def may_flush_alone(self, feed: Feed, now_ms: int) -> bool:
+        """Whether an entry signed now would be the first one of its epoch. Spec: [FEED-13], [FEED-17]."""
+        epoch = self._rules.epoch_at(now_ms)
+        return self.quarter(now_ms) > self._last_quarter and feed.entries[-1].entry.header.epoch < epoch
+
+    def flush_alone(self, item: Item, feed: Feed, now_ms: int) -> Flushed:
+        """Sign an entry with this item alone, where `may_flush_alone` allows it."""
+        epoch, last = self._rules.epoch_at(now_ms), feed.entries[-1]
+        self._last_quarter = self.quarter(now_ms)
         waiting = Waiting(items=(item,), encoded=(encode_item(item),), latest=None, follow_ups=(), if_dropped=())
         entry = self._sign([waiting], seq=feed.next_seq, prev_hash=Digest(last.entry_hash), epoch=epoch)
         return Flushed(entry=entry, follow_ups=(), dropped=(), if_dropped=())

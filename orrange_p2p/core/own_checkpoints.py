@@ -19,6 +19,7 @@ class OwnCheckpoints:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._looked_in = -1  # the quarter of an epoch in which the own orders were last looked through
 
     def flush(self, now_ms: int) -> Flushed | None:
         """Sign a Checkpoint if one is due and this moment allows it; the outbox goes on if not.
@@ -27,8 +28,12 @@ class OwnCheckpoints:
         """
         desk = self._desk
         feed = desk.feeds.feed(desk.identity.session)
-        if feed is None or feed.is_dead or not feed.entries or not self._is_due(feed, now_ms):
+        if feed is None or feed.is_dead or not feed.entries or not desk.outbox.may_flush_alone(feed, now_ms):
             return None
+        quarter = desk.outbox.quarter(now_ms)
+        if quarter <= self._looked_in or not self._is_due(feed, now_ms):
+            return None
+        self._looked_in = quarter
         in_vain = [order_id for order_id, record in feed.orders.items() if self._is_in_vain(record, now_ms)]
         for order_id in in_vain:
             if not desk.outbox.is_full and not desk.outbox.is_cancel_waiting(order_id):

@@ -73,7 +73,7 @@ class Windows:
 
     def place_again(self, record: OrderRecord, effective: Epoch) -> None:
         """Put an own order where others will see it, if a later epoch than so far; windows to come have it there."""
-        if effective <= self._effective(record):
+        if effective <= self._effective(record, self._feeds.placed(record)):
             return
         self._arrived[record.order_id] = effective
         self._note_late(record)
@@ -98,21 +98,25 @@ class Windows:
                 self._arrived.pop(record.order_id, None)  # its own entry came before the base's, and is gone
             self._note_late(record)
 
-    def _effective(self, record: OrderRecord) -> Epoch:
+    def _effective(self, record: OrderRecord, placed: Epoch) -> Epoch:
         """The placed epoch, or that in which the order's entry, or the base that placed it, came. Spec: [MATCH-1]."""
-        placed = self._feeds.placed(record)
         found = max(placed, self._arrived.get(record.order_id, placed))
+        if not self._late_checkpoints:
+            return found
         bases = self._feeds.newest_bases(record.order.owner)
         if record.claimed < placed or (record.order.session, record.seq) in bases:
             found = max(found, *(self._late_checkpoints.get(base, placed) for base in bases))
         return found
 
-    def _note_late(self, record: OrderRecord) -> None:
-        effective = self._effective(record)
-        if effective > self._feeds.placed(record):
+    def _note_late(self, record: OrderRecord) -> Epoch:
+        """Keep an order among the late ones, or not any more; returns its effective epoch."""
+        placed = self._feeds.placed(record)
+        effective = self._effective(record, placed)
+        if effective > placed:
             self._late[record.order_id] = effective
         else:
             self._late.pop(record.order_id, None)
+        return effective
 
     def _forget(self, order_id: OrderId) -> None:
         self._arrived.pop(order_id, None)
@@ -152,9 +156,8 @@ class Windows:
         leaving = list(change.removed)
         for order_id, order in coming.items():
             record = self._feeds.order(order_id)
-            if record is not None:
-                self._note_late(record)  # a base that placed it may be gone with its session
-            effective = self._late.get(order_id, order.placed)
+            # Asked anew: a base that placed it may be gone with its session.
+            effective = order.placed if record is None else self._note_late(record)
             if effective <= epoch and order.order.session not in self._absent_now:
                 placed.append((order, effective))
             else:

@@ -58,8 +58,6 @@ class DurableFeeds:
         head = tree.get(self.own)
         if head is None or head.next_seq <= limit:
             return tree
-        if not limit:
-            return tree.drop(self.own)
         feed = state.feeds.feed(self.own)
         last = feed.run(limit - 1, limit) if feed is not None else []
         if not last:

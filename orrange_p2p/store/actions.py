@@ -79,24 +79,16 @@ def load_cuts(store: Store, digests: Digests, market: MarketId) -> tuple[CutFeed
     Raises:
         StoreError: a record is damaged, or the entry that a feed begins with is not there.
     """
-    records = {record.session: record for record in store.cuts(market)}
-    first = {
-        record.session: record
-        for record in store.entries(market)
-        if record.session in records and record.entry_hash == records[record.session].entry_hash
-    }
-    if len(first) != len(records):
-        raise StoreError("the store lacks an entry that a feed begins with: restore it from a backup")
+    cuts: list[CutFeed] = []
     try:
-        return tuple(
-            CutFeed(
-                market=market,
-                start=verify_start(digests, verify_entry(digests, first[session].encoded), record.bodies),
-                effective=record.effective_epoch,
-                ticket_nonce=record.ticket_nonce,
-            )
-            for session, record in records.items()
-        )
+        for record in store.cuts(market):
+            first = store.entry(market, record.session, record.seq, record.entry_hash)
+            if first is None:
+                raise StoreError("the store lacks an entry that a feed begins with: restore it from a backup")
+            start = verify_start(digests, verify_entry(digests, first.encoded), record.bodies)
+            effective, nonce = record.effective_epoch, record.ticket_nonce
+            cuts.append(CutFeed(market=market, start=start, effective=effective, ticket_nonce=nonce))
+        return tuple(cuts)
     except RemoteProtocolError as error:
         raise _foreign(error) from error
 

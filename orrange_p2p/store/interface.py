@@ -139,6 +139,9 @@ class Store(Protocol):
     def entries(self, market: MarketId) -> Iterator[EntryRecord]:
         """The entries of one market, ascending by (session, seq, entry hash)."""
 
+    def entry(self, market: MarketId, session: Address, seq: int, entry_hash: EntryHash) -> EntryRecord | None:
+        """One entry, or None if it is not there."""
+
     def cuts(self, market: MarketId) -> Iterator[CutRecord]:
         """Where feeds of one market were cut, ascending by session."""
 

@@ -85,6 +85,16 @@ def block_key(number: int) -> bytes:
     return _u64("block number", number).to_bytes(SEQ_BYTES, "big")
 
 
+def entry_key(market: MarketId, session: Address, seq: int, entry_hash: EntryHash) -> bytes:
+    """Entries sort by market, session, seq and hash."""
+    return (
+        _sized("market", market, DIGEST_BYTES)
+        + _sized("session", session, ADDRESS_BYTES)
+        + _u64("seq", seq).to_bytes(SEQ_BYTES, "big")
+        + _sized("entry_hash", entry_hash, DIGEST_BYTES)
+    )
+
+
 def secret_row(name: str, value: bytes) -> Row:
     """The row of a private key."""
     if not value or len(value) > SECRET_MAX_BYTES:
@@ -166,12 +176,7 @@ def decode_trade(key: bytes, body: bytes) -> TradeRecord:
 
 
 def _entry_row(entry: EntryRecord) -> Row:
-    key = (
-        _sized("market", entry.market, DIGEST_BYTES)
-        + _sized("session", entry.session, ADDRESS_BYTES)
-        + _u64("seq", entry.seq).to_bytes(SEQ_BYTES, "big")
-        + _sized("entry_hash", entry.entry_hash, DIGEST_BYTES)
-    )
+    key = entry_key(entry.market, entry.session, entry.seq, entry.entry_hash)
     _u64("effective_epoch", entry.effective_epoch)
     return make_row(Table.ENTRIES, key, _entry_body(entry))
 

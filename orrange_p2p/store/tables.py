@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from orrange_p2p.core.facts import BlockFacts
-from orrange_p2p.core.types import MarketId
+from orrange_p2p.core.types import Address, EntryHash, MarketId
 from orrange_p2p.errors import InternalError, StoreError
 from orrange_p2p.store.damage import DamagedRecord, damaged
 from orrange_p2p.store.interface import (
@@ -34,6 +34,7 @@ from orrange_p2p.store.records import (
     decode_trade,
     encode_batch,
     entries_below,
+    entry_key,
     make_row,
     name_key,
     secret_row,
@@ -178,6 +179,12 @@ class RecordStore(ABC):
             if key[:DIGEST_BYTES] != market:
                 return
             yield self._decoded(decode_entry, key, body)
+
+    def entry(self, market: MarketId, session: Address, seq: int, entry_hash: EntryHash) -> EntryRecord | None:
+        """One entry, or None if it is not there."""
+        key = entry_key(market, session, seq, entry_hash)
+        body = self._body(Table.ENTRIES, key)
+        return None if body is None else self._decoded(decode_entry, key, body)
 
     def cuts(self, market: MarketId) -> Iterator[CutRecord]:
         """Where feeds of one market were cut, ascending by session."""

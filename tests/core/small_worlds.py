@@ -11,6 +11,9 @@ from protocol.reference.types import Address, Clock, Digest, Order, Ready, Ticke
 from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET, MARKET_ID, Pen, ticket_list
 from tests.core.worlds import CLOCK, OWNERS, QUOTE_PER_BOND, Step, World
 
+Begun = tuple[bytes, list[bytes]]
+"""The entry at which a feed begins, and the bodies of what its Checkpoint lists."""
+
 NOW_S = epoch_start_s(CLOCK, FIRST_EPOCH)
 
 
@@ -20,11 +23,23 @@ def reference_book_of(world: World, epoch: int) -> reference_book.Book | None:
 
 
 def reference_book_at(
-    world: World, entries: Iterable[bytes], epoch: int, convicted: Sequence[Address] = ()
+    world: World,
+    entries: Iterable[bytes],
+    epoch: int,
+    convicted: Sequence[Address] = (),
+    starts: Iterable[Begun] = (),
 ) -> reference_book.Book | None:
-    """What the reference says in an epoch of those entries of a world that are here so far."""
+    """What the reference says in an epoch of those entries of a world that are here so far, and of those starts."""
     return reference_book.compute_book(
-        entries, MARKET, DOMAIN, world.blocks, world.clock, epoch, convicted, quote_per_bond=QUOTE_PER_BOND
+        entries,
+        MARKET,
+        DOMAIN,
+        world.blocks,
+        world.clock,
+        epoch,
+        convicted,
+        quote_per_bond=QUOTE_PER_BOND,
+        starts=starts,
     )
 
 

@@ -11,18 +11,17 @@ from orrange_p2p.core.starts import Start, base_from, bodies_in, collect_start, 
 from orrange_p2p.core.types import Epoch
 from orrange_p2p.core.verify import VerifiedEntry
 from protocol.reference import chain
-from protocol.reference.book import Book, compute_book, encode_book
+from protocol.reference.book import Book, encode_book
 from protocol.reference.feeds import CANCEL
 from protocol.reference.types import SELL, epoch_start_s
 from tests.core.adapters import FAST_DIGESTS, fast_book, fast_feeds, fast_ledger, fast_rules, kept_book, verified
 from tests.core.both import live, matchable
-from tests.core.pens import DOMAIN, FIRST_EPOCH, MARKET
-from tests.core.small_worlds import open_world, poor_world, put
+from tests.core.pens import FIRST_EPOCH
+from tests.core.small_worlds import Begun, open_world, poor_world, put, reference_book_at
 from tests.core.strategies import SIGNED_WORLDS, checkpoint_worlds
-from tests.core.worlds import CLOCK, QUOTE_PER_BOND, World
+from tests.core.worlds import CLOCK, World
 
 AGE = 1 + CLOCK.constants.checkpoint_age_s * 1000 // CLOCK.constants.epoch_ms  # more than enough
-Begun = tuple[bytes, list[bytes]]
 
 
 def grow_chain(world: World, until: int) -> None:
@@ -36,10 +35,8 @@ def grow_chain(world: World, until: int) -> None:
 
 
 def reference_at(world: World, epoch: int, entries: list[bytes], starts: list[Begun] | None = None) -> Book:
-    """The reference's book from these entries, with feeds begun at these starts."""
-    book = compute_book(
-        entries, MARKET, DOMAIN, world.blocks, world.clock, epoch, quote_per_bond=QUOTE_PER_BOND, starts=starts or ()
-    )
+    """The reference's book from these entries, with feeds begun at these starts; its fund block must be known."""
+    book = reference_book_at(world, entries, epoch, starts=starts or ())
     assert book is not None
     return book
 

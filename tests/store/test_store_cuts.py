@@ -8,10 +8,12 @@ import cbor2
 import pytest
 from store_samples import MARKET, NETWORK, OTHER_MARKET, make_entry
 
-from orrange_p2p.core.types import Address, EntryHash, Epoch
-from orrange_p2p.errors import InternalError
+from orrange_p2p.core.digests import Digests
+from orrange_p2p.core.types import Address, Domain, EntryHash, Epoch
+from orrange_p2p.errors import InternalError, StoreError
+from orrange_p2p.store.actions import load_cuts
 from orrange_p2p.store.damage import DamagedRecord
-from orrange_p2p.store.interface import CutRecord, Mark, Store, StoreBatch
+from orrange_p2p.store.interface import CutRecord, EntryRecord, Mark, Store, StoreBatch
 from orrange_p2p.store.lmdb_store import LmdbStore
 from orrange_p2p.store.records import Table, decode_cut, encode_batch, unseal
 from orrange_p2p.store.tables import RecordStore
@@ -48,6 +50,25 @@ def test_a_cut_keeps_its_start_and_drops_what_lies_below(open_store: Opener) -> 
         assert list(store.cuts(MARKET)) == [make_cut(290)]
         assert list(store.cuts(OTHER_MARKET)) == []
         assert seqs(store) == list(range(290, 300))
+
+
+def test_an_entry_is_found_by_its_whole_key_alone(store: Store) -> None:
+    rival = replace(make_entry(3), entry_hash=EntryHash(b"\xff" * 32), encoded=b"rival")
+    store.commit(StoreBatch(entries=(make_entry(2), make_entry(3), rival)))
+    assert store.entry(MARKET, SESSION, 3, make_entry(3).entry_hash) == make_entry(3)
+    assert store.entry(MARKET, SESSION, 3, rival.entry_hash) == rival
+    assert store.entry(MARKET, SESSION, 2, rival.entry_hash) is None
+    assert store.entry(MARKET, Address(b"t" * 20), 3, rival.entry_hash) is None
+    assert store.entry(OTHER_MARKET, SESSION, 3, rival.entry_hash) is None
+
+
+@pytest.mark.parametrize("written", [make_entry(3, encoded=b"x"), make_entry(2)], ids=["another", "an older one"])
+def test_a_store_that_lacks_the_entry_of_a_cut_is_refused(store: Store, written: EntryRecord) -> None:
+    """Be it gone, or another one in its place."""
+    store.commit(StoreBatch(entries=(replace(written, entry_hash=EntryHash(b"\xee" * 32)),)))
+    store.commit(StoreBatch(cuts=(make_cut(3),)))
+    with pytest.raises(StoreError, match="lacks an entry that a feed begins with"):
+        load_cuts(store, Digests(Domain(chain_id=1, settlement=Address(bytes(20)))), MARKET)
 
 
 def test_entries_and_the_cut_among_them_may_come_in_one_batch(store: Store) -> None:

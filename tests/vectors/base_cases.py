@@ -108,12 +108,11 @@ def base_case(name: str, rules: str, world: World) -> list[Case]:
     """The book of a world from all its entries, and from the starts of the feeds that have a base; they are equal."""
     whole = book_case(name, rules, world)
     judged = true_feeds(DOMAIN, world.clock, MARKET, feeds.read_feeds(DOMAIN, world.entries))
-    by_session = {feed.session: feed for feed in judged if not feed.is_dead}
     starts, first = [], {}
     for feed in judged:
         for number, entry in enumerate(feed.standing):
             if not feed.is_dead and checkpoint_place(entry) and may_be_base(world.clock, entry, world.epoch):
-                so = implied_before(DOMAIN, world.clock, MARKET, by_session[feed.session], number)
+                so = implied_before(DOMAIN, world.clock, MARKET, feed, number)
                 assert so is not None
                 first[feed.session] = (entry, [encode(item) for item in so.bodies])
     kept: list[bytes] = []
