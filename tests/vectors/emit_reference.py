@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.vectors import base_cases, codec_cases, sync_cases, world_cases  # noqa: E402
+from tests.vectors import base_cases, codec_cases, edge_cases, sync_cases, world_cases  # noqa: E402
 from tests.vectors.files import main  # noqa: E402
 
 
@@ -32,8 +32,10 @@ def compute_vectors() -> dict[str, Any]:
     }
     files["sync/roots.json"] = {"cases": list(sync_cases.root_cases())}
     files["sync/answers.json"] = {"cases": list(sync_cases.answer_cases())}
+    edges = {"holds": edge_cases.hold_edges, "admission": edge_cases.admission_edges}
     for group in ("orders", "holds", "funds", "admission", "bonds", "thrown"):
-        cases = [world_cases.book_case(*told) for told in world_cases.book_worlds(group)]
+        worlds = [*world_cases.book_worlds(group), *(edges[group]() if group in edges else ())]
+        cases = [world_cases.book_case(*told) for told in worlds]
         files[f"book/{group}.json"] = {**world_cases.book_setting(group), "cases": cases}
     spaced = [world_cases.feed_case(*told) for told in base_cases.spaced_worlds()]
     files["feeds/spaced.json"] = {**world_cases.setting(base_cases.SPACED), "cases": spaced}
