@@ -109,6 +109,7 @@ class Feed:
         "_rivals",
         "acts",
         "answers",
+        "encryption_key",
         "entries",
         "first_seq",
         "forked_from",
@@ -128,6 +129,7 @@ class Feed:
         self.is_ended = False
         self.owner: Address | None = None
         self.peer_id: PeerId | None = None
+        self.encryption_key = b""
         self.orders: dict[OrderId, OrderRecord] = {}
         self.holds: list[HoldRecord] = []
         self.acts: list[Act] = []

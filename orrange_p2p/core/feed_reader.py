@@ -9,7 +9,7 @@ from orrange_p2p.core.checkpoints import Implied, checkpoints_in
 from orrange_p2p.core.feed import NEVER, Act, Feed, HoldRecord, OrderRecord
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.holds import own_side, read_hold
-from orrange_p2p.core.messages import Cancel, Checkpoint, DeclineItem, EntryHeader
+from orrange_p2p.core.messages import Cancel, Checkpoint, DeclineItem, Delegation, EntryHeader
 from orrange_p2p.core.order_forms import is_tradable
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.starts import Body, Start
@@ -107,12 +107,12 @@ class FeedReader:
 
     def _begin(self, start: Start, orders: list[OrderRecord], holds: list[HoldRecord]) -> None:
         """Say what a start lists, as if its entry had said it. Spec: [FEED-15], [FUND-8]."""
-        header, feed = start.entry.entry.header, self._feed
+        header = start.entry.entry.header
         self._last_nonce = start.checkpoint.next_nonce - 1
         self._epoch, self._in_epoch, self._read = header.epoch, 1, 1
         first = start.bodies[0]
         if isinstance(first.item, VerifiedDelegation):
-            feed.owner, feed.peer_id = first.item.item.owner, first.item.item.peer_id
+            self._note_delegation(first.item.item)
             self.implied.delegation = first.encoded
         live, ended, tickets = start.parts()
         index = 0
@@ -190,9 +190,13 @@ class FeedReader:
         item = delegations[0].item
         if item.owner != header.owner or item.session != header.session:
             return False
-        self._feed.owner, self._feed.peer_id = item.owner, item.peer_id
+        self._note_delegation(item)
         self.implied.delegation = entry.entry.item_bytes[0]
         return True
+
+    def _note_delegation(self, item: Delegation) -> None:
+        feed = self._feed
+        feed.owner, feed.peer_id, feed.encryption_key = item.owner, item.peer_id, item.encryption_key
 
     def _apply(self, entry: VerifiedEntry, orders: list[OrderRecord], holds: list[HoldRecord]) -> None:
         claimed = entry.entry.header.epoch

@@ -307,3 +307,23 @@ class Proofs:
 
 
 SyncMessage = Hello | GetRun | Run | Compare | Differences | GetProofs | Proofs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instructions:
+    """How to pay for a ticket, sealed by the seller's peer key to the buyer's. Spec: [DM-1]."""
+
+    ticket_digest: TicketDigest
+    version: int
+    box: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The buyer's node holds this version of a ticket's instructions on disk. Spec: [DM-3]."""
+
+    ticket_digest: TicketDigest
+    version: int
+
+
+DirectMessage = Instructions | Receipt

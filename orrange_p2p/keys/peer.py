@@ -10,6 +10,7 @@ from nacl.signing import SigningKey
 
 from orrange_p2p.core.types import PeerId
 from orrange_p2p.errors import ConfigError, InternalError
+from orrange_p2p.keys.boxes import BoxKey
 
 SEED_BYTES = 32
 IDENTITY_PREFIX = bytes.fromhex("002408011220")  # identity multihash of 36 bytes: protobuf, type Ed25519, key of 32
@@ -55,6 +56,10 @@ class PeerKey:
     def encryption_key(self) -> bytes:
         """The Curve25519 public key of the same seed, 32 bytes, to which others seal messages."""
         return bytes(self._key.verify_key.to_curve25519_public_key())
+
+    def box_key(self) -> BoxKey:
+        """The Curve25519 private key of the same seed, which seals and opens boxes."""
+        return BoxKey(self._key.to_curve25519_private_key())
 
     def __repr__(self) -> str:
         """The public identity; never the seed."""

@@ -19,6 +19,9 @@ EVIDENCE_BYTES_MAX = 8 * 1024
 GOSSIP_BYTES_MAX = 64 * 1024
 TICKET_FRAME_BYTES_MAX = 16 * 1024
 SYNC_FRAME_BYTES_MAX = 256 * 1024
+DIRECT_FRAME_BYTES_MAX = 2 * 1024
+BOX_BYTES_MIN, BOX_BYTES_MAX = 78, 1103
+VERSION_MAX = 16
 RANGES_MAX = 1024
 IDS_MAX = 4096
 TOLD_HEADS_MAX = 2048
@@ -370,6 +373,21 @@ SYNC_FRAMES = tagged(
 )
 
 
+def box(value: Any) -> None:
+    """Sealed bytes. Spec: [DM-1]."""
+    if type(value) is not bytes or not BOX_BYTES_MIN <= len(value) <= BOX_BYTES_MAX:
+        raise RefusedError("CBOR-4", f"expected a box of {BOX_BYTES_MIN} to {BOX_BYTES_MAX} bytes, was another value")
+
+
+def version(value: Any) -> None:
+    """Spec: [DM-3]."""
+    if type(value) is not int or not 1 <= value <= VERSION_MAX:
+        raise RefusedError("CBOR-4", f"expected a version of 1 to {VERSION_MAX}, was {value!r}")
+
+
+DIRECT_FRAMES = tagged({1: record(one_of(1), DIGEST, version, box), 2: record(one_of(2), DIGEST, version)})
+
+
 def read_ticket_frame(encoded: bytes) -> list[Any]:
     """Decode one frame of the ticket stream. Spec: [NET-2]."""
     return read_as(TICKET_FRAMES, encoded, bytes_max=TICKET_FRAME_BYTES_MAX)
@@ -380,7 +398,16 @@ def read_sync_frame(encoded: bytes) -> list[Any]:
     return read_as(SYNC_FRAMES, encoded, bytes_max=SYNC_FRAME_BYTES_MAX)
 
 
-FRAME_BYTES_MAX = {"/orrange/ticket/1": TICKET_FRAME_BYTES_MAX, "/orrange/sync/1": SYNC_FRAME_BYTES_MAX}
+def read_direct_frame(encoded: bytes) -> list[Any]:
+    """Decode one frame of the direct stream. Spec: [NET-2]."""
+    return read_as(DIRECT_FRAMES, encoded, bytes_max=DIRECT_FRAME_BYTES_MAX)
+
+
+FRAME_BYTES_MAX = {
+    "/orrange/ticket/1": TICKET_FRAME_BYTES_MAX,
+    "/orrange/sync/1": SYNC_FRAME_BYTES_MAX,
+    "/orrange/dm/1": DIRECT_FRAME_BYTES_MAX,
+}
 
 
 def topic_of(market: bytes) -> str:

@@ -285,6 +285,8 @@ def test_what_was_held_ahead_follows_a_start() -> None:
     feed = feeds.feed(session)
     assert feed is not None
     assert appended == ahead
+    delegated = start.bodies[0].item.item
+    assert (feed.peer_id, feed.encryption_key) == (delegated.peer_id, delegated.encryption_key)
     assert owners == [Address(world.pens[0].owner.address)]
     assert (feed.next_seq, feed.held) == (entries[-1].entry.header.seq + 1, ())
     assert feeds.follow(session) == ([], [])

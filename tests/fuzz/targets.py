@@ -15,6 +15,7 @@ from orrange_p2p.core.codec import (
     encode_item,
 )
 from orrange_p2p.core.digests import Digests
+from orrange_p2p.core.direct_frames import MAX_DIRECT_FRAME_BYTES, decode_direct_message, encode_direct_message
 from orrange_p2p.core.frames import (
     MAX_SYNC_FRAME_BYTES,
     MAX_TICKET_FRAME_BYTES,
@@ -124,5 +125,13 @@ TARGETS = (
         decode_sync_message,
         encode_sync_message,
         wire.read_sync_frame,
+    ),
+    Target(
+        "direct frame",
+        "direct_frame",
+        MAX_DIRECT_FRAME_BYTES,
+        decode_direct_message,
+        encode_direct_message,
+        wire.read_direct_frame,
     ),
 )

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Checks every vector of the protocol with code that shares nothing with orrange: written from protocol/spec alone, on
-// viem, cbor-x and @noble/curves. One line a file, or with --json one JSON object; the first difference ends it with
+// viem, cbor-x, @noble/curves and @noble/ciphers. One line a file, or with --json one JSON object; the first difference ends it with
 // status 1.
 //
 //   node check.js [--json] [--only codec/cbor.json] [the protocol's directory]
@@ -12,6 +12,7 @@ import { checkCbor, checkMessage, checkSignature } from "./checks/codec.js";
 import { checkTyped } from "./checks/eip712.js";
 import { checkMatching, checkPeriod } from "./checks/matching.js";
 import { checkAbsence, checkEvidence, checkNewest, checkPresence } from "./checks/peers.js";
+import { checkAnswer as checkDirectAnswer, checkInstructions, checkReceipt } from "./checks/direct.js";
 import { checkDecay, checkScores } from "./checks/reputation.js";
 import * as tickets from "./checks/tickets.js";
 import * as types from "./checks/types.js";
@@ -38,6 +39,9 @@ const KNOWN = [
   [/^peers\/presence\.json$/, WORLD, checkPresence],
   [/^peers\/newest\.json$/, [], checkNewest],
   [/^peers\/absence\.json$/, [], checkAbsence],
+  [/^peers\/instructions\.json$/, [], checkInstructions],
+  [/^peers\/answers\.json$/, [], checkDirectAnswer],
+  [/^peers\/receipts\.json$/, [], checkReceipt],
   [/^reputation\/decay\.json$/, [], checkDecay],
   [/^reputation\/(scores|thrown)\.json$/, [], checkScores],
   [/^sync\/roots\.json$/, [], checkRoots],

@@ -44,6 +44,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "evidence": wire.read_evidence,
     "ticket-frame": wire.read_ticket_frame,
     "sync-frame": read_sync_frame_and_entries,
+    "direct-frame": wire.read_direct_frame,
 }
 DIGEST, ADDRESS, SIGNATURE = bytes(32), bytes(20), bytes(65)
 ORDER: list[Any] = [DIGEST, ADDRESS, ADDRESS, 0, 1, 0, 5, 6, 1, 0, False, 0, [3, 1], [ADDRESS], 0]
@@ -85,6 +86,8 @@ MESSAGES: list[tuple[str, list[Any]]] = [
     ),
     ("sync-frame", [7, 4, DIGEST, ADDRESS]),
     ("sync-frame", [8, 4, [b"proof"]]),
+    ("direct-frame", [1, DIGEST, 9, bytes(90)]),
+    ("direct-frame", [2, DIGEST, 9]),
 ]
 NAMES = [f"{rule} {message[0] if type(message[0]) is int else ''}" for rule, message in MESSAGES]
 

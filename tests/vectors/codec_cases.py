@@ -20,6 +20,7 @@ READERS = {
     "evidence": wire.read_evidence,
     "ticket_frame": wire.read_ticket_frame,
     "sync_frame": wire.read_sync_frame,
+    "direct_frame": wire.read_direct_frame,
 }
 DIGEST, LOW, HIGH = bytes(range(32)), bytes(20), b"\xff" * 20
 SIGNATURE = b"\x01" * 64 + b"\x1b"
@@ -149,6 +150,9 @@ def good_messages() -> list[tuple[str, str, bytes]]:
         ("differences_of_nothing", "sync_frame", [6, 1, b"", [], [], [], []]),
         ("get_proofs", "sync_frame", [7, 1, DIGEST, HIGH]),
         ("proofs", "sync_frame", [8, 1, [b"", bytes(8192)]]),
+        ("instructions", "direct_frame", [1, DIGEST, 1, bytes(78)]),
+        ("longest_instructions", "direct_frame", [1, DIGEST, 16, bytes(1103)]),
+        ("receipt", "direct_frame", [2, DIGEST, 16]),
     ]
     named = [(f"item_{name}", "item", item) for name, item in ITEMS.items()]
     named += [(f"evidence_of_{name}", "evidence", piece) for name, piece in EVIDENCE.items()]
@@ -250,6 +254,15 @@ def bad_messages() -> list[tuple[str, str, list[Any]]]:
         ("run_with_258_bodies", "sync_frame", [4, 1, True, [encode(ENTRY)], [encode(ITEMS["cancel"])] * 258]),
         ("sync_frame_of_no_known_tag", "sync_frame", [9, 1]),
         ("sync_frame_of_the_tag_left_out", "sync_frame", [2, 1, DIGEST, []]),
+        ("instructions_with_a_box_too_short", "direct_frame", [1, DIGEST, 1, bytes(77)]),
+        ("instructions_with_a_box_too_long", "direct_frame", [1, DIGEST, 1, bytes(1104)]),
+        ("instructions_of_version_0", "direct_frame", [1, DIGEST, 0, bytes(78)]),
+        ("instructions_of_version_17", "direct_frame", [1, DIGEST, 17, bytes(78)]),
+        ("instructions_of_no_ticket", "direct_frame", [1, b"", 1, bytes(78)]),
+        ("instructions_with_a_field_more", "direct_frame", [1, DIGEST, 1, bytes(78), 0]),
+        ("receipt_of_version_17", "direct_frame", [2, DIGEST, 17]),
+        ("receipt_without_a_version", "direct_frame", [2, DIGEST]),
+        ("direct_frame_of_no_known_tag", "direct_frame", [3, DIGEST, 1]),
         *bad_comparisons(),
     ]
 

@@ -1,4 +1,4 @@
-"""Writes protocol/vectors/peers: what the reference says of Presences and evidence.
+"""Writes protocol/vectors/peers: what the reference says of Presences, evidence and payment instructions.
 
 Run `python tests/vectors/emit_peers.py` to write the files, with `--check` to compare.
 """
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.vectors import peer_cases, world_cases  # noqa: E402
+from tests.vectors import direct_cases, peer_cases, world_cases  # noqa: E402
 from tests.vectors.files import main  # noqa: E402
 
 
@@ -22,6 +22,9 @@ def compute_vectors() -> dict[str, Any]:
         "peers/presence.json": {**world_cases.setting(), "cases": peer_cases.presence_cases()},
         "peers/absence.json": {"cases": peer_cases.absence_cases()},
         "peers/newest.json": {"cases": peer_cases.newest_cases()},
+        "peers/instructions.json": {"cases": direct_cases.instruction_cases()},
+        "peers/answers.json": {"cases": direct_cases.answer_cases()},
+        "peers/receipts.json": {"cases": direct_cases.receipt_cases()},
     }
 
 

@@ -1,6 +1,6 @@
-"""The committed vectors of presence and evidence: what the reference says today, and the program too.
+"""The committed vectors of presence, evidence and payment instructions: what the reference and the program say.
 
-Spec: [PEER-1..3], [EVID-1..5], [TYPE-7].
+Spec: [PEER-1..3], [EVID-1..5], [TYPE-7], [DM-1..3].
 """
 
 import json
@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 
+from orrange_p2p.core.direct_frames import decode_boxed
 from orrange_p2p.core.evidence import VerifiedEvidence, verify_evidence
+from orrange_p2p.core.instructions import InstructionBook, InstructionRecord, Parties, Party
+from orrange_p2p.core.messages import Receipt
 from orrange_p2p.core.peer_messages import DefaultPointer, Presence
 from orrange_p2p.core.presence import PresenceBook, verify_presence
-from orrange_p2p.core.types import Address, Epoch, MarketId, Signature
+from orrange_p2p.core.types import Address, Epoch, MarketId, PeerId, Signature, TicketDigest
+from orrange_p2p.core.verdicts import Accept, Ignore, Reject
 from orrange_p2p.errors import RemoteProtocolError
+from orrange_p2p.keys.boxes import BoxKey
 from tests.core.adapters import FAST_DIGESTS, RULES
 from tests.core.pens import OTHER_MARKET_ID
 
@@ -96,3 +101,61 @@ def test_the_latest_presence_counts(case: Case) -> None:
     found = book.presence(session)
     assert found is not None
     assert str(found.epoch) == case["newest"]
+
+
+OWN, OTHER = Address(b"\1" * 20), Address(b"\2" * 20)
+SELLERS_PEER, THIRD_PEER = PeerId(b"\1" * 38), PeerId(b"\2" * 38)
+TICKET = TicketDigest(bytes(32))
+
+
+def record_of(ticket: bytes, version: int) -> InstructionRecord:
+    """Instructions written before."""
+    return InstructionRecord(
+        ticket=TicketDigest(ticket), slot=0, version=version, text="pay", since_ms=0, receipt=version
+    )
+
+
+@pytest.mark.parametrize("case", cases_of("instructions"))
+def test_boxes_hold_their_text_or_are_refused(case: Case) -> None:
+    ticket, box = TicketDigest(octets(case["ticket"])), octets(case["box"])
+    key = BoxKey.from_secret(octets(case["reader_secret"]))
+    text, refused = None, None
+    try:
+        text = decode_boxed(key.open_box(octets(case["writer_key"]), box), ticket, int(case["version"]))
+    except RemoteProtocolError as error:
+        refused = error.rule
+    assert (None if text is None else "0x" + text.encode().hex(), refused) == (case["text"], case["refused"])
+
+
+@pytest.mark.parametrize("case", cases_of("answers"))
+def test_instructions_are_taken_and_answered_by_the_right_party_alone(case: Case) -> None:
+    book, version = InstructionBook(OWN), int(case["version"])
+    sessions = (OTHER, OWN) if case["role"] == "seller" else (OWN, OTHER)
+    buyer, seller = (Party(session=one, peer=SELLERS_PEER, encryption_key=bytes(32)) for one in sessions)
+    parties = None if case["role"] is None else Parties(buyer=buyer, seller=seller)
+    if int(case["held"]):
+        book.keep_received(record_of(TICKET, int(case["held"])))
+    verdict = book.judge(parties, SELLERS_PEER if case["is_from_seller"] else THIRD_PEER)
+    if case["refused"] is not None:
+        assert verdict == Reject(case["refused"])
+        return
+    assert isinstance(verdict, Ignore if case["receipt"] is None else Accept)
+    if case["receipt"] is not None:
+        taken = book.take(TICKET, version, "pay", 0)
+        if taken is not None:
+            book.keep_received(taken)
+        assert book.received(TICKET).version == int(case["receipt"])
+
+
+@pytest.mark.parametrize("case", cases_of("receipts"))
+def test_a_receipt_answers_what_was_sent_or_is_refused(case: Case) -> None:
+    book, sent = InstructionBook(OWN), replace(record_of(octets(case["ticket"]), int(case["version"])), receipt=0)
+    book.keep_written(sent)
+    receipt = Receipt(ticket_digest=TicketDigest(octets(case["receipt_ticket"])), version=int(case["receipt_version"]))
+    if case["refused"] is not None:
+        with pytest.raises(RemoteProtocolError) as caught:
+            book.confirm(sent, receipt)
+        assert caught.value.rule == case["refused"]
+        return
+    kept = book.confirm(sent, receipt)
+    assert (kept.receipt, kept.is_delivered) == (receipt.version, True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orrange_p2p.core import cbor, codec, facts, frames, gossip_codec, matching, types
+from orrange_p2p.core import cbor, codec, direct_frames, facts, frames, gossip_codec, matching, types
 from orrange_p2p.core.book import Book, BookOrder, compute_book
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.feeds import Feeds
@@ -92,6 +92,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "evidence": gossip_codec.decode_evidence,
     "ticket_frame": frames.decode_ticket_message,
     "sync_frame": frames.decode_sync_message,
+    "direct_frame": direct_frames.decode_direct_message,
 }
 WRITERS: dict[str, Callable[[Any], bytes]] = {
     "entry": codec.encode_entry,
@@ -101,6 +102,7 @@ WRITERS: dict[str, Callable[[Any], bytes]] = {
     "evidence": gossip_codec.encode_evidence,
     "ticket_frame": frames.encode_ticket_message,
     "sync_frame": frames.encode_sync_message,
+    "direct_frame": direct_frames.encode_direct_message,
 }
 
 

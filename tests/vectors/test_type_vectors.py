@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orrange_p2p.core import frames
+from orrange_p2p.core import direct_frames, frames
 from orrange_p2p.core.codec import compute_items_root
 from orrange_p2p.core.presets import PRESETS, MarketRules
 from orrange_p2p.core.types import Address, Market, MarketId, PeerId
@@ -92,6 +92,7 @@ def test_frames_have_a_length_and_a_limit(case: Case) -> None:
     most = {
         "/orrange/ticket/1": frames.MAX_TICKET_FRAME_BYTES,
         "/orrange/sync/1": frames.MAX_SYNC_FRAME_BYTES,
+        "/orrange/dm/1": direct_frames.MAX_DIRECT_FRAME_BYTES,
     }[case["protocol"]]
     length = int(case["length"])
     head = length.to_bytes(LENGTH_BYTES, "big") if length <= most else None

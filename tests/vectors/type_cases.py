@@ -16,7 +16,13 @@ from protocol.reference.types import (
     epoch_start_s,
     quote_amount,
 )
-from protocol.reference.wire import SYNC_FRAME_BYTES_MAX, TICKET_FRAME_BYTES_MAX, frame_of, topic_of
+from protocol.reference.wire import (
+    DIRECT_FRAME_BYTES_MAX,
+    SYNC_FRAME_BYTES_MAX,
+    TICKET_FRAME_BYTES_MAX,
+    frame_of,
+    topic_of,
+)
 from tests.core.pens import MARKET_ID
 from tests.core.signers import Peer
 
@@ -156,6 +162,8 @@ def frame_cases() -> list[Case]:
         "longest_ticket_frame": ("/orrange/ticket/1", bytes(TICKET_FRAME_BYTES_MAX)),
         "ticket_frame_too_long": ("/orrange/ticket/1", bytes(TICKET_FRAME_BYTES_MAX + 1)),
         "sync_frame_too_long": ("/orrange/sync/1", bytes(SYNC_FRAME_BYTES_MAX + 1)),
+        "longest_direct_frame": ("/orrange/dm/1", bytes(DIRECT_FRAME_BYTES_MAX)),
+        "direct_frame_too_long": ("/orrange/dm/1", bytes(DIRECT_FRAME_BYTES_MAX + 1)),
     }
     cases = []
     for name, (protocol, message) in messages.items():

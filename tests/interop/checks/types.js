@@ -43,7 +43,11 @@ export function checkTopic(one) {
 
 export function checkFrame(one) {
   hasForm("a case", one, "name", "protocol", "length", "head");
-  const rule = { "/orrange/ticket/1": "ticket-frame", "/orrange/sync/1": "sync-frame" }[one.protocol];
+  const rule = {
+    "/orrange/ticket/1": "ticket-frame",
+    "/orrange/sync/1": "sync-frame",
+    "/orrange/dm/1": "direct-frame",
+  }[one.protocol];
   const isShort = one.length <= BigInt(MAX_BYTES[rule]);
   same("head", one.head, isShort ? numberToHex(one.length, { size: 4 }) : null);
 }

@@ -12,6 +12,7 @@ export const MAX_BYTES = {
   evidence: 8 * KIB,
   "ticket-frame": 16 * KIB,
   "sync-frame": 256 * KIB,
+  "direct-frame": 2 * KIB,
 };
 
 export const bytesIn = (hex) => hex.length / 2 - 1;
