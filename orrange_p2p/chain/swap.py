@@ -1,14 +1,9 @@
-"""Swaps between two chains, hash-time-locked: the terms, their calls, what the contract says of them, and deadlines.
+"""Swaps between two chains, hash-time-locked: calls of the contract, and what it says of a lock.
 
-A trade between chains is two swaps with one hashlock. The initiator knows the preimage and opens first; the other
-party opens the second one, ending earlier; the initiator claims that, which shows the preimage, and the other party
-claims the first.
+Two locks with one hashlock make a trade between chains; `core.swaps` says who may do what, and when.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
-from hashlib import sha256
-from typing import NewType
 
 from eth_abi.abi import encode as abi_encode
 from eth_abi.exceptions import DecodingError
@@ -17,59 +12,11 @@ from orrange_p2p.chain.backend import Backend, Log
 from orrange_p2p.chain.contracts import swap_contract
 from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.hashing import keccak256
-from orrange_p2p.core.types import ZERO_ADDRESS, Address, Digest
+from orrange_p2p.core.swap_terms import Preimage, SwapId, SwapState, SwapTerms
+from orrange_p2p.core.types import Address, Digest
 from orrange_p2p.errors import ChainUnavailable
 
-SwapId = NewType("SwapId", bytes)
-Preimage = NewType("Preimage", bytes)
-
-COIN = ZERO_ADDRESS
-"""Stands for the chain's own coin where a token is named."""
-
-PREIMAGE_BYTES = 32
 _TERMS = "(address,uint256,address,address,bytes32,uint64,uint64)"
-
-
-class SwapState(IntEnum):
-    """Where a swap stands; the numbers are the contract's."""
-
-    NONE = 0
-    OPEN = 1
-    CLAIMED = 2
-    REFUNDED = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwapTerms:
-    """A swap, whole: `amount` in the token's smallest units, `hashlock` the sha256 of a preimage of 32 bytes.
-
-    Attributes:
-        token: what is swapped; `COIN` for the chain's own.
-        amount: how much of it, 1 or more.
-        recipient: whom a claim credits.
-        refundee: whom a refund credits.
-        hashlock: what the preimage must hash to.
-        deadline_s: unix seconds by the chain's clock; claims end before it, refunds start at it.
-        nonce: tells apart swaps that are equal in everything else.
-    """
-
-    token: Address
-    amount: int
-    recipient: Address
-    refundee: Address
-    hashlock: Digest
-    deadline_s: int
-    nonce: int
-
-    def fields(self) -> tuple[object, ...]:
-        """As the contract takes them."""
-        parties = (self.recipient, self.refundee)
-        return (self.token, self.amount, *parties, self.hashlock, self.deadline_s, self.nonce)
-
-    @property
-    def value_wei(self) -> int:
-        """The coin that the opening transaction must carry."""
-        return self.amount if self.token == COIN else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,38 +45,10 @@ class SwapRefunded:
 SwapEvent = SwapOpened | SwapClaimed | SwapRefunded
 
 
-def compute_hashlock(preimage: Preimage) -> Digest:
-    """The hashlock that `preimage` opens.
-
-    Raises:
-        ValueError: it is not 32 bytes long; no contract could take it.
-    """
-    if len(preimage) != PREIMAGE_BYTES:
-        raise ValueError(f"expected a preimage of {PREIMAGE_BYTES} bytes, was {len(preimage)}")
-    return Digest(sha256(preimage).digest())
-
-
 def compute_swap_id(chain_id: int, contract: Address, terms: SwapTerms) -> SwapId:
     """The id of these terms at `contract` on that chain; another one anywhere else."""
     encoded = abi_encode(["uint256", "address", _TERMS], [chain_id, contract, terms.fields()])
     return SwapId(keccak256(bytes(encoded)))
-
-
-def compute_counter_deadline_s(initiator_deadline_s: int, *, own_lag_s: int, other_lag_s: int) -> int:
-    """The latest deadline of the second swap that leaves its opener time to claim the first.
-
-    The initiator may claim up to the last second. The second party learns the preimage once that is final, and needs
-    its own claim to be final before the first swap ends.
-
-    Args:
-        initiator_deadline_s: the first swap's deadline, unix seconds.
-        own_lag_s: seconds until a transaction is final on the chain of the first swap.
-        other_lag_s: the same on the chain of the second swap.
-
-    Returns:
-        Unix seconds; a second swap with a later deadline puts its opener at risk.
-    """
-    return initiator_deadline_s - own_lag_s - other_lag_s
 
 
 def encode_open(terms: SwapTerms) -> bytes:

@@ -11,15 +11,9 @@ from orrange_p2p.chain.contracts import swap_contract, token_contract
 from orrange_p2p.chain.funding import TestTokenPlan, deploy_test_tokens
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.swap import (
-    COIN,
-    Preimage,
     SwapClaimed,
     SwapOpened,
     SwapRefunded,
-    SwapState,
-    SwapTerms,
-    compute_counter_deadline_s,
-    compute_hashlock,
     compute_swap_id,
     decode_swap_event,
     encode_claim,
@@ -30,6 +24,14 @@ from orrange_p2p.chain.swap import (
     read_swap_state,
 )
 from orrange_p2p.core.hashing import keccak256
+from orrange_p2p.core.swap_terms import (
+    COIN,
+    Preimage,
+    SwapState,
+    SwapTerms,
+    compute_counter_deadline_s,
+    compute_hashlock,
+)
 from orrange_p2p.core.types import Address, Digest
 from orrange_p2p.errors import ChainUnavailable, ConfigError, EscrowReverted
 
