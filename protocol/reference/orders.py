@@ -67,7 +67,7 @@ def orders_of(domain: Domain, clock: Clock, market: Market, feed: Feed, epoch: i
     """The orders of a feed, void ones included; an id is its first item's. Spec: [ORD-1..5].
 
     An Order item whose market, owner or session is not its entry's is nobody's order: it is void and nothing can hold
-    it, so that nobody can hold the lots of another's order by repeating it.
+    it, so that nobody can hold the lots of another's order by repeating it. What a base lists stood where it was said.
     """
     placed: list[Placed] = []
     highest_nonce = -1
@@ -78,7 +78,7 @@ def orders_of(domain: Domain, clock: Clock, market: Market, feed: Feed, epoch: i
                 continue
             order, signature = order_from(item[1]), item[2]
             is_ended = entry.listing is not None and index < entry.listing.ended
-            is_next_nonce = order.nonce > highest_nonce or entry.listing is not None
+            is_next_nonce = order.nonce > highest_nonce
             highest_nonce = max(highest_nonce, order.nonce)
             if (order.market, order.owner, order.session) != (entry.market, entry.owner, entry.session):
                 continue
@@ -86,7 +86,7 @@ def orders_of(domain: Domain, clock: Clock, market: Market, feed: Feed, epoch: i
             if any(order_id == earlier.order_id for earlier in placed):
                 continue
             signer = recover(order_id, signature)
-            is_good = is_next_nonce and is_tradable(clock, market, order, entry.epoch) and is_signed_well(order, signer)
+            stood = entry.listing is not None or (is_next_nonce and is_tradable(clock, market, order, entry.epoch))
             placed.append(
                 Placed(
                     order_id=order_id,
@@ -94,7 +94,7 @@ def orders_of(domain: Domain, clock: Clock, market: Market, feed: Feed, epoch: i
                     claimed_epoch=entry.epoch,
                     place=(entry.seq, index),
                     signer=signer,
-                    is_void=not is_good or feed.is_dead,
+                    is_void=not stood or not is_signed_well(order, signer) or feed.is_dead,
                     is_cancelled=is_ended or is_cancelled(feed, epoch, order_id, (entry.seq, index)),
                     is_session_dead=feed.is_dead,
                     placed_epoch=entry.epoch,

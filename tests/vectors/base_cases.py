@@ -91,17 +91,22 @@ def spaced_worlds() -> Told:
 
 def grown(world: World, name: str, rules: str) -> Told:
     """A world when its last Checkpoint is about to be a base, and when it is."""
+    yield f"{name}_before", rules, ripe(world, ahead=1)
+    yield f"{name}_after", rules, ripe(world)
+
+
+def ripe(world: World, ahead: int = 0) -> World:
+    """A world at the first epoch at which its last Checkpoint is a base, or some ahead of that."""
     due_s = epoch_start_s(world.clock, world.epoch) + CLOCK.constants.checkpoint_age_s
     later_epochs = range(world.epoch, world.epoch + 999)
-    first = next(epoch for epoch in later_epochs if epoch_start_s(world.clock, epoch) >= due_s)
-    for epoch in (first - 1, first):
-        later = copy(world)
-        later.blocks, later.epoch = list(world.blocks), epoch
-        last = later.blocks[-1]
-        for number, time_s in ((1, epoch_start_s(world.clock, epoch) - 9), (2, epoch_start_s(world.clock, epoch) + 9)):
-            at_s, block_hash = max(last.time_s, time_s), (last.number + number).to_bytes(32, "big")
-            later.blocks.append(chain.Block(number=last.number + number, hash=block_hash, time_s=at_s, facts=()))
-        yield f"{name}_{'before' if epoch < first else 'after'}", rules, later
+    later = copy(world)
+    later.epoch = next(epoch for epoch in later_epochs if epoch_start_s(world.clock, epoch) >= due_s) - ahead
+    later.blocks = list(world.blocks)
+    last, start_s = later.blocks[-1], epoch_start_s(world.clock, later.epoch)
+    for number, time_s in ((1, start_s - 9), (2, start_s + 9)):
+        at_s, block_hash = max(last.time_s, time_s), (last.number + number).to_bytes(32, "big")
+        later.blocks.append(chain.Block(number=last.number + number, hash=block_hash, time_s=at_s, facts=()))
+    return later
 
 
 def base_case(name: str, rules: str, world: World) -> list[Case]:

@@ -1,6 +1,7 @@
 """Cases for `protocol/vectors/book/{holds,admission}.json` at the edges: the last second, the first lot too many."""
 
 from dataclasses import replace
+from itertools import count
 
 from protocol.reference import feeds
 from protocol.reference.types import BUY, SELL, Ticket, epoch_start_s
@@ -61,7 +62,7 @@ def agreed(epochs: int = 0) -> tuple[World, Ticket]:
 
 def first_epoch_from(world: World, time_s: int) -> int:
     """The first epoch from the world's on that starts no earlier."""
-    return next(epoch for epoch in range(world.epoch, world.epoch + 999) if epoch_start_s(world.clock, epoch) >= time_s)
+    return next(epoch for epoch in count(world.epoch) if epoch_start_s(world.clock, epoch) >= time_s)
 
 
 def admission_edges() -> Told:

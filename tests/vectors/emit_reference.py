@@ -12,19 +12,20 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.vectors import base_cases, codec_cases, edge_cases, sync_cases, world_cases  # noqa: E402
+from tests.vectors import base_cases, codec_cases, edge_cases, placed_cases, sync_cases, world_cases  # noqa: E402
 from tests.vectors.files import main  # noqa: E402
 
 
 def compute_vectors() -> dict[str, Any]:
     """Every file's content by its path below protocol/vectors."""
+    feed_worlds = [*world_cases.feed_worlds(), *placed_cases.day_worlds()]
     files: dict[str, Any] = {
         "codec/cbor.json": {"cases": codec_cases.cbor_cases()},
         "codec/messages.json": {"cases": codec_cases.message_cases()},
         "codec/signatures.json": {"cases": codec_cases.signature_cases()},
         "feeds/feeds.json": {
             **world_cases.setting(),
-            "cases": [world_cases.feed_case(*told) for told in world_cases.feed_worlds()],
+            "cases": [world_cases.feed_case(*told) for told in feed_worlds],
         },
         "matching/books.json": {
             "cases": [world_cases.matching_case(name, bare) for name, bare in world_cases.matching_bares()],
@@ -39,7 +40,8 @@ def compute_vectors() -> dict[str, Any]:
         files[f"book/{group}.json"] = {**world_cases.book_setting(group), "cases": cases}
     spaced = [world_cases.feed_case(*told) for told in base_cases.spaced_worlds()]
     files["feeds/spaced.json"] = {**world_cases.setting(base_cases.SPACED), "cases": spaced}
-    begun = [case for told in base_cases.base_worlds() for case in base_cases.base_case(*told)]
+    base_worlds = [*base_cases.base_worlds(), *placed_cases.placed_worlds()]
+    begun = [case for told in base_worlds for case in base_cases.base_case(*told)]
     files["book/bases.json"] = {**world_cases.book_setting("bases"), "cases": begun}
     return files
 

@@ -40,10 +40,11 @@ export async function ordersOf(feed, { market: { minFillLots }, clock, signing }
     if (item.rule !== "order-item") continue;
     const { order, signature } = item;
     const { listing } = entry;
-    const isNext = order.nonce > lastNonce || listing !== undefined;
+    const isNext = order.nonce > lastNonce;
     if (order.nonce > lastNonce) lastNonce = order.nonce;
-    if (!isNext || !isOfFeed(order, entry, minFillLots)) continue;
-    if (!hasItsForm(order, clock.startS(entry.epoch)) || !fitsItsLane(order)) continue;
+    if (!isOfFeed(order, entry, minFillLots)) continue;
+    const isGood = isNext && hasItsForm(order, clock.startS(entry.epoch)) && fitsItsLane(order);
+    if (!isGood && listing === undefined) continue;
     const id = signing.digest("Order", order);
     const signer = await signing.signer(id, signature);
     if (signer !== order.owner && signer !== order.session) continue;
