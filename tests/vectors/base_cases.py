@@ -1,13 +1,12 @@
 """Cases for `protocol/vectors/book/bases.json`: books from whole feeds and from feeds begun at their bases."""
 
 from copy import copy
-from dataclasses import replace
 
 from protocol.reference import chain, feeds
 from protocol.reference.book import compute_book, encode_book
 from protocol.reference.cbor import RefusedError, encode
 from protocol.reference.checkpoints import checkpoint_place, implied_before, may_be_base, true_feeds
-from protocol.reference.types import BUY, SELL, epoch_start_s
+from protocol.reference.types import SELL, epoch_start_s
 from tests.core.pens import DOMAIN, MARKET
 from tests.core.small_worlds import offer, poor_world, put, ticket_item
 from tests.core.strategies import throw_checkpoints
@@ -51,42 +50,6 @@ def base_worlds() -> Told:
     for seed in range(4):
         world = build_world(3, throw_checkpoints(seed, 40, honest=True))
         yield from grown(world, f"thrown_{seed}", "FEED-15 FEED-16 FUND-8")
-
-
-SPACED = replace(CLOCK, constants=replace(CLOCK.constants, checkpoint_age_s=200))
-
-
-def spaced_worlds() -> Told:
-    """[FEED-13] where its limits bite: Checkpoints 6.25 epochs apart at least, and a ticket's last second."""
-    for name, apart in {"far_enough": 7, "too_soon": 6}.items():
-        world = poor_world(clock=SPACED)
-        put(world, 0, SELL, 2)
-        world.epoch += 1
-        world.say_checkpoint(world.pens[0])
-        world.epoch += apart
-        world.say_checkpoint(world.pens[0])
-        yield f"checkpoint_{name}", "FEED-13 FEED-14" if name == "too_soon" else "FEED-13", world
-    for seconds in (0, 1):
-        world = poor_world(clock=SPACED)
-        maker, taker = put(world, 0, SELL, 4), put(world, 1, BUY, 4)
-        ticket = offer(world, maker, taker, 4)
-        last_s = ticket.deadline + CLOCK.constants.l_fund + seconds
-        world.epoch = next(e for e in range(world.epoch, 999) if epoch_start_s(SPACED, e) >= last_s)
-        listed = len(world.true_checkpoint(world.pens[1])[5])
-        if listed != 1 - seconds:
-            raise ValueError(f"expected {1 - seconds} Offers in the Checkpoint, were {listed}")
-        world.say_checkpoint(world.pens[1])
-        yield f"checkpoint_{seconds}_seconds_after_a_ticket_could_settle", "FEED-13", world
-    world = poor_world(clock=SPACED)
-    maker, taker = put(world, 0, SELL, 4), put(world, 1, BUY, 4)
-    world.pens[0].items.append([feeds.CANCEL, maker])
-    ticket = offer(world, maker, taker, 4)
-    world.epoch += 1
-    world.say_checkpoint(world.pens[0])
-    world.pens[0].items.append(ticket_item(ticket, world.pens[1], world.pens[0]))
-    world.epoch += 7
-    world.say_checkpoint(world.pens[0])
-    yield "a_ticket_of_an_order_that_the_checkpoint_before_left_out", "FEED-13", world
 
 
 def grown(world: World, name: str, rules: str) -> Told:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.vectors import base_cases, codec_cases, edge_cases, placed_cases, sync_cases, world_cases  # noqa: E402
+from tests.vectors import base_cases, codec_cases, edge_cases, placed_cases, spaced_cases, sync_cases, world_cases  # noqa: E402
 from tests.vectors.files import main  # noqa: E402
 
 
@@ -38,8 +38,8 @@ def compute_vectors() -> dict[str, Any]:
         worlds = [*world_cases.book_worlds(group), *(edges[group]() if group in edges else ())]
         cases = [world_cases.book_case(*told) for told in worlds]
         files[f"book/{group}.json"] = {**world_cases.book_setting(group), "cases": cases}
-    spaced = [world_cases.feed_case(*told) for told in base_cases.spaced_worlds()]
-    files["feeds/spaced.json"] = {**world_cases.setting(base_cases.SPACED), "cases": spaced}
+    spaced = [world_cases.feed_case(*told) for told in spaced_cases.spaced_worlds()]
+    files["feeds/spaced.json"] = {**world_cases.setting(spaced_cases.SPACED), "cases": spaced}
     base_worlds = [*base_cases.base_worlds(), *placed_cases.placed_worlds()]
     begun = [case for told in base_worlds for case in base_cases.base_case(*told)]
     files["book/bases.json"] = {**world_cases.book_setting("bases"), "cases": begun}
