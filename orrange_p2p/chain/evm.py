@@ -12,6 +12,7 @@ from typing import cast
 from eth.abc import BlockHeaderAPI, ComputationAPI, ReceiptAPI, SignedTransactionAPI, VirtualMachineAPI
 from eth.chains.base import Chain
 from eth.db.atomic import AtomicDB
+from eth.estimators import get_gas_estimator
 from eth.exceptions import HeaderNotFound, VMError
 from eth.typing import AccountDetails, HeaderParams
 from eth.vm.forks.prague import PragueVM
@@ -178,7 +179,7 @@ class EvmChain:
         return bytes(computation.output)
 
     def estimate_gas(self, sender: Address, to: Address | None, payload: bytes, value_wei: int) -> int:
-        """Gas that the transaction would need on the newest state, by bisection."""
+        """Gas that the transaction would need in a block right after the newest one, by bisection."""
         unsigned = (
             self._vm(self._head)
             .get_transaction_builder()
@@ -192,8 +193,10 @@ class EvmChain:
             )
         )
         spoofed = cast(SignedTransactionAPI, SpoofTransaction(unsigned, from_=sender))
+        # py-evm's own chain.estimate_gas stamps its block with this machine's time.
+        header = self._next_header(self._head.timestamp + 1).copy(base_fee_per_gas=0)
         try:
-            return int(self._chain.estimate_gas(spoofed, self._head))
+            return int(get_gas_estimator()(self._vm(header).state, spoofed))
         except VMError as error:
             reason = error.args[0] if error.args else b""
             raise CallReverted(reason if isinstance(reason, bytes) else b"") from error

@@ -104,25 +104,44 @@ def decode_swap_event(log: Log) -> SwapEvent | None:
     return SwapOpened(swap=swap, terms=terms)
 
 
-async def read_swap_state(backend: Backend, contract: Address, swap: SwapId) -> SwapState:
-    """Where a swap stands on the newest block.
+async def read_swap_state(
+    backend: Backend, contract: Address, swap: SwapId, *, block_number: int | None = None
+) -> SwapState:
+    """Where a lock stands on the newest block, or on block `block_number`.
 
     Raises:
         ConfigError: no OrrangeSwap stands there.
         ChainUnavailable: the chain cannot be reached.
     """
-    return SwapState(await _read(backend, contract, "stateOf", swap))
+    return SwapState(await _read(backend, contract, "stateOf", swap, block_number=block_number))
 
 
-async def read_swap_credit(backend: Backend, contract: Address, owner: Address, token: Address) -> int:
+async def read_swap_credit(
+    backend: Backend, contract: Address, owner: Address, token: Address, *, block_number: int | None = None
+) -> int:
     """Token units that `owner` can withdraw at once.
 
     Raises:
         ConfigError: no OrrangeSwap stands there.
         ChainUnavailable: the chain cannot be reached.
     """
-    return await _read(backend, contract, "creditOf", owner, token)
+    return await _read(backend, contract, "creditOf", owner, token, block_number=block_number)
 
 
-async def _read(backend: Backend, contract: Address, function: str, *arguments: object) -> int:
-    return int(await read_view(backend, swap_contract(), contract, function, *arguments))
+async def find_preimage(backend: Backend, contract: Address, swap: SwapId, first: int, last: int) -> Preimage | None:
+    """What the claim of a lock showed, if it is in blocks `first` to `last`, both included.
+
+    Raises:
+        ChainUnavailable: the chain cannot be reached, or answers with a malformed log.
+    """
+    for log in await backend.logs(first, last, (contract,)):
+        event = decode_swap_event(log)
+        if isinstance(event, SwapClaimed) and event.swap == swap:
+            return event.preimage
+    return None
+
+
+async def _read(
+    backend: Backend, contract: Address, function: str, *arguments: object, block_number: int | None
+) -> int:
+    return int(await read_view(backend, swap_contract(), contract, function, *arguments, block_number=block_number))
