@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 import structlog
 import trio
 
-from orrange_p2p.chain.backend import Backend, ChainReorganised
+from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.deployment import Deployment
-from orrange_p2p.chain.follower import Follower
 from orrange_p2p.chain.lane import TransactionLane
+from orrange_p2p.chain.link import NOT_ASKED, ChainLink
 from orrange_p2p.chain.settler import Settler
 from orrange_p2p.core.book import Book, compute_book
 from orrange_p2p.core.events import (
@@ -24,6 +24,7 @@ from orrange_p2p.core.events import (
     BlockAdded,
     CancelAllRequested,
     CancelRequested,
+    ChainReachChanged,
     DoubtRaised,
     EntriesReceived,
     Event,
@@ -57,8 +58,9 @@ from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.starts import Start
 from orrange_p2p.core.types import Address, Epoch, MarketId, OrderId, OrderKind, PeerId, Side, TimeInForce
 from orrange_p2p.core.verify import VerifiedEntry
-from orrange_p2p.errors import InternalError, NetworkError, OrderError, StoreError
-from orrange_p2p.net.addresses import multiaddr_bytes, parse_address
+from orrange_p2p.errors import InternalError, OrderError, StoreError
+from orrange_p2p.net.addresses import multiaddr_bytes
+from orrange_p2p.net.dialling import keep_connected
 from orrange_p2p.net.durable_feeds import DurableFeeds, next_own_seq
 from orrange_p2p.net.entry_gossip import EntryGossip
 from orrange_p2p.net.network import Network
@@ -71,7 +73,6 @@ from orrange_p2p.store.interface import Store, TradeRecord
 MAX_EVENTS = 4096
 MAX_STEPS_A_COMMIT = 128
 MAX_REQUESTS = 1024
-RECONNECT_S = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -89,6 +90,8 @@ class NodeParts:
     lane: TransactionLane
     clock_ms: Callable[[], int]
     bootstrap: tuple[str, ...] = ()
+    check_chain: Callable[[], Awaitable[None]] | None = None
+    """What the chain must pass before it is believed; None if it has."""
 
 
 class Node:
@@ -129,7 +132,8 @@ class Node:
             rules=self._rules,
         )
         self._settler = Settler(parts.lane, parts.deployment.settlement)
-        self._follower: Follower | None = None
+        self._link: ChainLink | None = None
+        self._why_chain_lost: str | None = NOT_ASKED
         self._nursery: trio.Nursery | None = None
         self._stepped = trio.Condition()
 
@@ -144,7 +148,6 @@ class Node:
 
         Raises:
             StoreError: the store cannot be read or written.
-            ChainReorganised: the chain took back what this node acted on.
             NetworkError: the port cannot be listened on.
         """
         self._load()
@@ -161,7 +164,7 @@ class Node:
             for gossip in self._gossip.values():
                 nursery.start_soon(gossip.run)
             for address in self._parts.bootstrap:
-                nursery.start_soon(self._keep_connected, address)
+                nursery.start_soon(keep_connected, self._parts.network, address)
             try:
                 yield self
             finally:
@@ -170,6 +173,7 @@ class Node:
     def _load(self) -> None:
         """Take back blocks and entries from the store; runs before anything else."""
         now_ms = self._parts.clock_ms()
+        self.kernel.step(ChainReachChanged(now_ms=now_ms, why_lost=self._why_chain_lost))
         for block in self._parts.store.blocks():
             self.kernel.step(BlockAdded(now_ms=now_ms, block=block, is_stored=True))
         for market in self.kernel.markets:
@@ -221,29 +225,27 @@ class Node:
     async def _tick(self) -> None:
         period_s = min(rules.preset.epoch_ms for rules in self._parts.markets) / 20_000
         while True:
+            await self._note_reach()
             await self._post(Ticked(now_ms=self._parts.clock_ms()))
             await trio.sleep(period_s)
 
-    async def _follow_chain(self) -> None:
-        last = self.kernel.ledger.last_block
-        self._follower = follower = Follower(
-            self._parts.backend,
-            self._parts.deployment,
-            start_block=last.number + 1 if last is not None else None,
-            parent_hash=last.hash if last is not None else None,
-        )
-        send, receive = trio.open_memory_channel[BlockFacts](64)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._run_follower, follower, send)
-            async for block in receive:
-                self._settler.observe(block)
-                await self._post(BlockAdded(now_ms=self._parts.clock_ms(), block=block))
+    async def _note_reach(self) -> None:
+        """Tell the kernel when the chain goes out of reach and when it answers again."""
+        why_lost = self._link.why_lost() if self._link is not None else NOT_ASKED
+        if why_lost != self._why_chain_lost:
+            self._why_chain_lost = why_lost
+            await self._post(ChainReachChanged(now_ms=self._parts.clock_ms(), why_lost=why_lost))
 
-    async def _run_follower(self, follower: Follower, send: "trio.MemorySendChannel[BlockFacts]") -> None:
-        try:
-            await follower.run(send)
-        except ChainReorganised as error:
-            await self._post(DoubtRaised(now_ms=self._parts.clock_ms(), reason=str(error)))
+    async def _follow_chain(self) -> None:
+        parts = self._parts
+        last = self.kernel.ledger.last_block
+        self._link = ChainLink(parts.backend, parts.deployment, last_block=last, check=parts.check_chain)
+        contradiction = await self._link.run(self._on_block)
+        await self._post(DoubtRaised(now_ms=parts.clock_ms(), reason=contradiction))
+
+    async def _on_block(self, block: BlockFacts) -> None:
+        self._settler.observe(block)
+        await self._post(BlockAdded(now_ms=self._parts.clock_ms(), block=block))
 
     async def _watch_peers(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -253,18 +255,6 @@ class Node:
                 else:
                     self._streams.forget(event.peer)
                     await self._post(PeerLost(now_ms=self._parts.clock_ms(), peer=event.peer))
-
-    async def _keep_connected(self, address: str) -> None:
-        _, peer = parse_address(address)
-        if peer == self.peer_id:
-            return
-        while True:
-            if not self._parts.network.is_connected(peer):
-                try:
-                    await self._parts.network.connect(address)
-                except NetworkError as error:
-                    _log.debug("bootstrap peer not reached", address=address, error=str(error))
-            await trio.sleep(RECONNECT_S)
 
     # Out of the kernel
 
@@ -461,6 +451,12 @@ class Node:
             raise InternalError(f"the fund block of epoch {epoch} is not known yet")
         return compute_book(state.feeds, self.kernel.ledger, epoch, block)
 
+    def shown_book(self, market: MarketId) -> Book | None:
+        """The book to show: that of the last window, or from the store before the first one; None if there is none."""
+        windows = self.kernel.markets[market].windows
+        epoch = windows.newest_known(self._parts.clock_ms()) if windows.current is None else None
+        return windows.keeper.book() if epoch is None else self.book_at(market, epoch)
+
     async def stored_trades(self) -> tuple[TradeRecord, ...]:
         """The completed own tickets on disk.
 
@@ -479,8 +475,7 @@ class Node:
 
     def chain_doubt(self) -> str | None:
         """Why no new block can be read now; None if the chain answers."""
-        doubt = self._follower.statistics()["doubt"] if self._follower is not None else ""
-        return str(doubt) or None
+        return self._link.doubt() if self._link is not None else NOT_ASKED
 
     def gossip_drops(self) -> int:
         """Honest gossip messages lost here so far."""

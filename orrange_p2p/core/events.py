@@ -238,6 +238,14 @@ class DoubtRaised:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainReachChanged:
+    """The chain went out of reach, or answers again: `why_lost` says in one sentence what is wrong."""
+
+    now_ms: int
+    why_lost: str | None
+
+
 Event = (
     EntriesReceived
     | EntriesLoaded
@@ -257,6 +265,7 @@ Event = (
     | EvidenceHeard
     | AddressesChanged
     | DoubtRaised
+    | ChainReachChanged
 )
 
 

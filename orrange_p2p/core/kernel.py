@@ -15,6 +15,7 @@ from orrange_p2p.core.events import (
     BlockAdded,
     CancelAllRequested,
     CancelRequested,
+    ChainReachChanged,
     DoubtRaised,
     EntriesLoaded,
     EntriesReceived,
@@ -69,6 +70,7 @@ class Kernel:
         self._requests = Requests(identity, self.digests, self.ledger, self._numbers, self.markets, self.why_not_sign)
         self.watch = PeerWatch(self.digests, identity, self.ledger, self.markets, self.presences)
         self.doubt: str | None = None
+        self.why_chain_lost: str | None = None
         self.counters: Counter[str] = Counter()
 
     def step(self, event: Event) -> list[Action]:
@@ -91,6 +93,8 @@ class Kernel:
             return self._add_block(event)
         if isinstance(event, TicketMessageReceived):
             return self._on_ticket_message(event)
+        if isinstance(event, ChainReachChanged):
+            return self._change_reach(event)
         if isinstance(event, OrderRequested | ModifyRequested | CancelRequested | CancelAllRequested):
             return self._requests.answer(event)
         if isinstance(event, PresencesHeard | EvidenceHeard | AddressesChanged):
@@ -120,6 +124,8 @@ class Kernel:
         """Why this node signs nothing now, in one sentence; None if it may. Spec: [TICK-12]."""
         if self.doubt is not None:
             return self.doubt
+        if self.why_chain_lost is not None:
+            return self.why_chain_lost
         if self.ledger.last_block is None:
             return "no block of the chain has been seen yet"
         waiting = [market for market in self.markets.values() if not market.is_synced]
@@ -151,6 +157,17 @@ class Kernel:
         if self.doubt is None:
             self.doubt = event.reason
         return [Note(name="doubt", details=(("reason", event.reason),))]
+
+    def _change_reach(self, event: ChainReachChanged) -> list[Action]:
+        """Signing stops with the chain and goes on with it: what was missed meanwhile is answered. Spec: [TICK-12]."""
+        was_lost = self.why_chain_lost is not None
+        self.why_chain_lost = event.why_lost
+        notes: list[Action] = []
+        if event.why_lost is not None and not was_lost:
+            notes.append(Note(name="chain_lost", details=(("reason", event.why_lost),)))
+        elif event.why_lost is None and was_lost:
+            notes.append(Note(name="chain_found"))
+        return notes + self._tick(event.now_ms)
 
     def _on_ticket_message(self, event: TicketMessageReceived) -> list[Action]:
         message = event.message

@@ -124,11 +124,26 @@ class Windows:
 
     def due(self, now_ms: int) -> Epoch | None:
         """The newest epoch whose window is open by the clock and was not worked on, or None."""
-        rules = self._rules
-        newest = (now_ms - rules.preset.grace_ms - rules.genesis_ms) // rules.preset.epoch_ms - 1
+        newest = self._newest_open(now_ms)
         if newest < 0 or (self.current is not None and newest <= self.current.epoch):
             return None
         return Epoch(newest)
+
+    def newest_known(self, now_ms: int) -> Epoch | None:
+        """The newest epoch that is open by the clock and has its fund block, whether worked on or not; None if none is.
+
+        What can be shown before the first window since the start opens, as while no chain answers. Spec: [BOOK-1].
+        """
+        last = self._ledger.last_block
+        if last is None:
+            return None
+        after = self._rules.first_epoch_from(last.time_s + self._rules.preset.fund_lag_s)
+        newest = Epoch(min(self._newest_open(now_ms), after - 1))
+        return newest if newest >= 0 and self.fund_block(newest) is not None else None
+
+    def _newest_open(self, now_ms: int) -> int:
+        rules = self._rules
+        return (now_ms - rules.preset.grace_ms - rules.genesis_ms) // rules.preset.epoch_ms - 1
 
     def fund_block(self, epoch: Epoch) -> BlockRef | None:
         """Spec: [BOOK-1]."""

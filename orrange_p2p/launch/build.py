@@ -1,6 +1,6 @@
 """A node from its parts: keys from its store, a network, a lane to the chain."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from orrange_p2p.chain.backend import Backend
@@ -118,6 +118,7 @@ def build_parts(
     listen_host: str,
     listen_port: int,
     bootstrap: tuple[str, ...] = (),
+    check_chain: Callable[[], Awaitable[None]] | None = None,
 ) -> NodeParts:
     """The parts of a node, none of them started."""
     return NodeParts(
@@ -143,4 +144,5 @@ def build_parts(
         lane=TransactionLane(backend, keys.submitter),
         clock_ms=clock_ms,
         bootstrap=bootstrap,
+        check_chain=check_chain,
     )

@@ -128,9 +128,9 @@ class _Owner:
 
     async def book(self, params: Params) -> Mapping[str, Any]:
         """Price levels of matchable orders as of the last window, best first."""
-        config, _, state = self._market(params)
+        config, rules, _ = self._market(params)
         depth = _integer(params, "depth", default=20)
-        book = state.windows.keeper.book()
+        book = self._node.shown_book(rules.market_id)
         sides: dict[str, list[dict[str, int]]] = {}
         for side, name in ((Side.BUY, "bids"), (Side.SELL, "asks")):
             levels: dict[int, list[int]] = {}

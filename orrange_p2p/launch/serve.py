@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from orrange_p2p.api.control import ControlServer
 from orrange_p2p.chain.deployment import check, check_market
 from orrange_p2p.chain.rpc import open_rpc
 from orrange_p2p.config import NodeConfig, parse_address
-from orrange_p2p.errors import ConfigError
+from orrange_p2p.errors import ChainUnavailable, ConfigError
 from orrange_p2p.launch.build import build_parts, deployment_of, network_id, node_keys, prepare_store
 from orrange_p2p.launch.methods import control_methods
 from orrange_p2p.launch.report import Measurements
@@ -21,6 +21,8 @@ from orrange_p2p.store.lmdb_store import LmdbStore
 
 if TYPE_CHECKING:
     from trio_typing import TaskStatus  # the stubs that libp2p brings along hide trio's own
+
+_CHAIN_PATIENCE_S = 5
 
 
 def wall_clock_ms() -> int:
@@ -59,8 +61,8 @@ async def serve_node(config: NodeConfig, *, on_started: Callable[[Node], None] |
         on_started: called once it listens.
 
     Raises:
-        ConfigError: the chain is not the one configured, or the data directory cannot be made or is served already.
-        ChainUnavailable: the chain cannot be reached at the start.
+        ConfigError: the chain answers and is not the one configured, or the data directory cannot be made or is served
+            already.
         NetworkError: the port is in use.
         StoreError: the store cannot be opened, or fails later.
     """
@@ -85,11 +87,14 @@ async def _build_node(opened: AsyncExitStack, config: NodeConfig) -> NodeParts:
     store = opened.enter_context(LmdbStore.open(config.store_path, create=True, network_id=network_id(network)))
     prepare_store(store, network, owner)
     keys = node_keys(store)
-    backend = await opened.enter_async_context(open_rpc(config.rpc_url, expected_chain_id=network.chain_id))
-    deployment = deployment_of(network)
-    await check(backend, deployment)
-    for market in network.markets:
-        await check_market(backend, deployment, market.market())
+    backend = await opened.enter_async_context(open_rpc(config.rpc_url))
+
+    async def check_chain() -> None:
+        deployment = deployment_of(network)
+        await check(backend, deployment)
+        for market in network.markets:
+            await check_market(backend, deployment, market.market())
+
     return build_parts(
         network,
         store,
@@ -100,4 +105,16 @@ async def _build_node(opened: AsyncExitStack, config: NodeConfig) -> NodeParts:
         listen_host=config.listen_host,
         listen_port=config.listen_port,
         bootstrap=config.bootstrap,
+        check_chain=None if await _is_answered(check_chain) else check_chain,
     )
+
+
+async def _is_answered(check_chain: Callable[[], Awaitable[None]]) -> bool:
+    """Whether the chain answered soon, and rightly; without one the node starts all the same, and asks again later."""
+    with trio.move_on_after(_CHAIN_PATIENCE_S):
+        try:
+            await check_chain()
+        except ChainUnavailable:
+            return False
+        return True
+    return False

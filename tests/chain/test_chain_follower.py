@@ -11,7 +11,6 @@ import pytest
 import trio
 from chain_under_test import FAUCET_WEI, TICK_S, ChainUnderTest
 from chain_world import BASE_ALLOCATED, DELAY_S, LOT_SIZE, QUOTE_ALLOCATED, TICK_SIZE, World, build_world, faucet_key
-from loopback_server import run_relay
 
 from orrange_p2p.chain.anvil import RunningAnvil, run_anvil
 from orrange_p2p.chain.backend import Backend, ChainReorganised
@@ -23,6 +22,7 @@ from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.rpc import open_rpc
 from orrange_p2p.core.facts import BlockFacts, FundsChanged, SessionAuthorised, SessionRevoked, TradeSettled
 from orrange_p2p.core.types import Address, Digest, Scope
+from orrange_p2p.testing.relay import run_relay
 
 SETTLE_GAS = 700_000
 

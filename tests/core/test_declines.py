@@ -9,7 +9,7 @@ import pytest
 from kernel_world import DIGESTS, RULES, Peer
 from test_ticket_exchange import Bench
 
-from orrange_p2p.core.events import EntriesReceived, PeerLost, PersistEntry, SyncRoundEnded
+from orrange_p2p.core.events import ChainReachChanged, EntriesReceived, PeerLost, PersistEntry, SyncRoundEnded
 from orrange_p2p.core.messages import DeclineItem, DeclineReason, Offer, OfferFrame, TicketItem
 from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.types import Digest, Epoch
@@ -89,6 +89,21 @@ def test_an_offer_heard_while_partners_are_away_between_two_ticks_is_answered() 
         court.world.feed(maker, SyncRoundEnded(now_ms=now_ms, market=RULES.market_id, peer=partner, heads=heads))
     court.pass_epochs(2)
     assert len(tickets_of(maker)) == 1
+
+
+def test_an_offer_heard_while_no_chain_answers_is_answered_once_one_does() -> None:
+    """Spec: [TICK-12], [TICK-17]."""
+    court = Court()
+    entry, maker, now_ms = court.said(court.given), court.maker, court.world.now_ms
+    court.world.feed(maker, ChainReachChanged(now_ms=now_ms, why_lost="no chain: gone"))
+    court.world.feed(maker, ChainReachChanged(now_ms=now_ms, why_lost="no chain: still gone"))
+    court.hear(maker, entry)
+    assert maker.kernel.why_not_sign() == "no chain: still gone"
+    assert not tickets_of(maker)
+    court.world.feed(maker, ChainReachChanged(now_ms=now_ms, why_lost=None))
+    court.pass_epochs(2)
+    assert len(tickets_of(maker)) == 1
+    assert [note.name for note in maker.notes if note.name.startswith("chain_")] == ["chain_lost", "chain_found"]
 
 
 def test_an_offer_that_comes_too_late_is_declined_as_late_once() -> None:
