@@ -265,6 +265,12 @@ class JsonRpcChain:
         """Give native coin to an account of a development chain (anvil); any other chain refuses."""
         await self._ask("anvil_setBalance", _hex(address), hex(balance_wei))
 
+    async def advance_development_time(self, seconds: int, *, blocks: int = 1) -> None:
+        """Let time pass on a development chain (anvil), and mine blocks after it; any other chain refuses."""
+        await self._ask("evm_increaseTime", seconds)
+        for _ in range(blocks):
+            await self._ask("evm_mine")
+
     async def _ask(self, method: str, *parameters: object) -> Any:  # noqa: ANN401 - JSON from outside
         """Ask one question whose error answer means that the chain cannot serve us."""
         try:

@@ -1,8 +1,8 @@
 """Runs one side of a swap on two chains, from whatever its record says to the end.
 
 It looks at both chains again and again, lets `core.swaps` decide, puts the record on disk, and only then acts. A chain
-that does not answer is left out of a look; a transaction that fails is decided anew at the next one. So it may be
-killed at any moment and run again.
+that does not answer, from the start on or later, is left out of a look and holds up nothing on the other one. A
+transaction that fails is decided anew at the next look. So a run may be killed at any moment, and begun again.
 """
 
 from collections.abc import Callable, Mapping
@@ -102,6 +102,7 @@ class SwapRunner:
         self._on_step = on_step
         self._poll_s = poll_s
         self._deciding = trio.Lock()
+        self._checked: list[Leg] = []
         self._busy: dict[Leg, SwapAction] = {}
         self._seen: dict[Leg, tuple[SwapState, bool]] = {}
         self._told: dict[Leg, str] = {}
@@ -111,11 +112,8 @@ class SwapRunner:
 
         Raises:
             ConfigError: a chain or a contract is not the one agreed.
-            ChainUnavailable: a chain cannot be reached at the start.
             StoreError: the record cannot be saved; nothing was done that it does not hold.
         """
-        for lock in self._locks.values():
-            await lock.check()
         async with trio.open_nursery() as nursery:
             while self.record.outcome is None:
                 was_busy = tuple(self._busy)  # What was seen of these chains may be older than what we did there.
@@ -136,6 +134,9 @@ class SwapRunner:
             is_ours = leg is self.record.given and self.record.preimage is None
             with trio.move_on_after(LOOK_LIMIT_S):
                 try:
+                    if leg not in self._checked:
+                        await self._locks[leg].check()
+                        self._checked.append(leg)
                     views[leg] = await self._locks[leg].look(
                         self.record.account, claim_since=self.record.open_block if is_ours else None
                     )

@@ -12,7 +12,6 @@ from orrange_p2p.errors import ConfigError
 
 if TYPE_CHECKING:
     from orrange_p2p.chain.network_deploy import Step
-    from orrange_p2p.keys.session import SessionKey
     from orrange_p2p.launch.contracts import ContractsReport
     from orrange_p2p.network import NetworkFile
 
@@ -76,6 +75,7 @@ def deploy_command(
     """
     import trio
 
+    from orrange_p2p.cli.keys import read_key
     from orrange_p2p.launch.contracts import choose_endpoint, deploy_contracts, plan_file
     from orrange_p2p.network import load_network_file
 
@@ -84,7 +84,7 @@ def deploy_command(
     if out is not None and out.exists():
         raise ConfigError(f"expected no file at {out} yet, was one; choose another name for --out")
     count = len(plan_file(file).blueprints) + 1
-    signer = _read_key(key, passphrase_file)
+    signer = read_key(key, passphrase_file)
     if not is_sure:
         _confirm(file, count)
     shown: list[dict[str, Any]] = []
@@ -128,25 +128,6 @@ def status_command(network: Network, rpc_url: RpcUrl = None, as_json: AsJson = F
         print_json(_described(file, report))
         return
     _print_status(file, report)
-
-
-def _read_key(key: Path | None, passphrase_file: Path | None) -> "SessionKey":
-    """The key of who pays: from a key file, or typed in unseen. Never from an argument, which other users can see."""
-    import sys
-
-    from orrange_p2p.cli.keys import ask_passphrase
-    from orrange_p2p.keys.keystore import read_keystore
-    from orrange_p2p.keys.session import SessionKey
-
-    if key is not None:
-        return read_keystore(key, ask_passphrase(passphrase_file, is_new=False))
-    if not sys.stdin.isatty():
-        raise ConfigError("expected --key FILE, or a terminal to ask for a secret key, was neither")
-    typed: str = typer.prompt("Secret key of the account that pays (hex)", hide_input=True, err=True)
-    try:
-        return SessionKey.from_bytes(bytes.fromhex(typed.strip().removeprefix("0x")))
-    except ValueError as error:
-        raise ConfigError("expected a secret key of 64 hex digits, was something else") from error
 
 
 def _confirm(file: "NetworkFile", count: int) -> None:

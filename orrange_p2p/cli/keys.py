@@ -113,3 +113,20 @@ def ask_passphrase(file: Path | None, *, is_new: bool) -> str:
         )
     passphrase: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
     return passphrase
+
+
+def read_key(file: Path | None, passphrase_file: Path | None) -> SessionKey:
+    """An account's key: from a key file, or typed in unseen. Never from an argument, which other users can see.
+
+    Raises:
+        ConfigError: the file or the passphrase is wrong, or there is neither a file nor a terminal.
+    """
+    if file is not None:
+        return read_keystore(file, ask_passphrase(passphrase_file, is_new=False))
+    if not sys.stdin.isatty():
+        raise ConfigError("expected --key FILE, or a terminal to ask for a secret key, was neither")
+    typed: str = typer.prompt("Secret key of the account that pays (hex)", hide_input=True, err=True)
+    try:
+        return SessionKey.from_bytes(bytes.fromhex(typed.strip().removeprefix("0x")))
+    except ValueError as error:
+        raise ConfigError("expected a secret key of 64 hex digits, was something else") from error

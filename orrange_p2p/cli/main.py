@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orrange_p2p.cli import book, chain, demo, devnet, keys, node, order, reputation, store
+from orrange_p2p.cli import book, chain, demo, devnet, keys, node, order, reputation, store, swap
 from orrange_p2p.cli.failure import Ending
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command("reputation", epilog=reputation.EPILOG)(reputation.reputation_comman
 app.add_typer(keys.app)
 app.add_typer(store.app)
 app.add_typer(chain.app)
+app.add_typer(swap.app)
 
 
 def main(arguments: Sequence[str]) -> int:

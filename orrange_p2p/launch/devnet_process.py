@@ -1,17 +1,18 @@
-"""The processes of a devnet: one for each peer, ended with the devnet, also if that is killed."""
+"""The child processes of a devnet or demo, ended with it, also if it is killed."""
 
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import trio
 
-from orrange_p2p.errors import ConfigError
+from orrange_p2p.errors import ConfigError, InternalError
 from orrange_p2p.launch import devnet_warden
 
 STOP_S = 5
@@ -67,8 +68,8 @@ async def open_warden() -> AsyncIterator[Warden]:
             await process.wait()
 
 
-class PeerProcess:
-    """One peer as a child process. `stop` it at the end."""
+class ChildProcess:
+    """A program of ours as a child process. `stop` it at the end."""
 
     def __init__(self, process: trio.Process, log_path: Path) -> None:
         self._process = process
@@ -76,10 +77,15 @@ class PeerProcess:
         self.is_stopping = False
 
     @classmethod
-    async def start(cls, config_path: Path, log_path: Path) -> "PeerProcess":
-        """Start the node of a configuration file; what it says goes to `log_path`.
+    async def spawn(cls, command: Sequence[str], log_path: Path, *, is_read: bool = False) -> Self:
+        """Start a command; what it says goes to `log_path`.
 
-        It hears no Ctrl-C of this terminal, and no ORRANGE_ variable overrides its file.
+        It hears no Ctrl-C of this terminal, and no ORRANGE_ variable overrides its settings.
+
+        Args:
+            command: with its arguments.
+            log_path: where its stderr goes, and its stdout too.
+            is_read: `lines` reads its stdout instead.
 
         Raises:
             ConfigError: it cannot be started.
@@ -88,16 +94,31 @@ class PeerProcess:
         with log_path.open("ab") as log:
             try:
                 process = await trio.lowlevel.open_process(
-                    node_command(config_path),
+                    [*command],
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
+                    stdout=subprocess.PIPE if is_read else log,
                     stderr=log,
                     env=environment,
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ConfigError(f"cannot run `{shown_command(config_path)}`: {error.strerror}") from error
+                raise ConfigError(f"cannot run `{shlex.join(command)}`: {error.strerror}") from error
         return cls(process, log_path)
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The lines of its stdout until it ends, without their ends; a last line that is cut off is left out."""
+        if self._process.stdout is None:
+            raise InternalError("expected a process whose stdout is read, was one that writes it to its log")
+        rest = b""
+        async for piece in self._process.stdout:
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                yield line
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.is_stopping = True
+        self._process.kill()
 
     @property
     def pid(self) -> int:
@@ -131,3 +152,16 @@ class PeerProcess:
             if self._process.poll() is None:
                 self._process.kill()
                 await self._process.wait()
+
+
+class PeerProcess(ChildProcess):
+    """One peer of a devnet."""
+
+    @classmethod
+    async def start(cls, config_path: Path, log_path: Path) -> Self:
+        """Start the node of a configuration file; what it says goes to `log_path`.
+
+        Raises:
+            ConfigError: it cannot be started.
+        """
+        return await cls.spawn(node_command(config_path), log_path)

@@ -9,7 +9,7 @@ import trio
 from chain_world import dev_key
 from swap_world import ALICE, LIFE_S, LIMIT_S, PREIMAGE, SwapChains, open_swap_world, run_both
 
-from orrange_p2p.chain.backend import Backend
+from orrange_p2p.chain.backend import Backend, BlockRef
 from orrange_p2p.chain.contracts import token_contract
 from orrange_p2p.chain.embedded import EmbeddedChain
 from orrange_p2p.chain.lane import TransactionLane
@@ -41,11 +41,18 @@ class FaultyChain:
     def __getattr__(self, name: str) -> object:
         return getattr(self._chain, name)
 
-    async def head(self) -> object:
+    async def chain_id(self) -> int:
+        self._answer()
+        return await self._chain.chain_id()
+
+    async def head(self) -> BlockRef:
+        self._answer()
+        return await self._chain.head()
+
+    def _answer(self) -> None:
         if self._silent_looks > 0:
             self._silent_looks -= 1
             raise ChainUnavailable("expected an answer, was none")
-        return await self._chain.head()
 
     async def send_raw(self, raw: bytes) -> Digest:
         if self._dies == "before":
@@ -93,6 +100,11 @@ def almost_right(world: SwapChains) -> dict[str, SwapTerms]:
     }
 
 
+def refused(message: str) -> pytest.RaisesGroup[ConfigError]:
+    """A run that ends with this error."""
+    return pytest.RaisesGroup(pytest.RaisesExc(ConfigError, match=message), flatten_subgroups=True)
+
+
 async def test_a_participant_answers_none_of_the_locks_that_are_almost_right(world: SwapChains) -> None:
     for terms in almost_right(world).values():
         await open_lock(world, Leg.FIRST, terms)
@@ -118,15 +130,15 @@ async def test_a_side_starts_only_with_its_own_key_on_the_right_chains_and_contr
     record = world.begin(PARTICIPANT)
     with pytest.raises(ConfigError, match="who is the participant in these terms, was that of"):
         SwapRunner(record, ALICE, {**world.chains}, save=lambda _: None, now_s=world.now_s)
-    swapped: dict[Leg, Backend] = {Leg.FIRST: world.chains[Leg.SECOND], Leg.SECOND: world.chains[Leg.FIRST]}
-    with pytest.raises(ConfigError, match="expected chain 101 for the first lock, was 202"):
+    swapped: dict[Leg, Backend] = {Leg.FIRST: world.chains[Leg.SECOND], Leg.SECOND: world.chains[Leg.SECOND]}
+    with refused("expected chain 101 for the first lock, was 202"):
         await world.runner(record, chains=swapped).run()
     for contract, found in ((world.tokens[Leg.FIRST], "other code"), (Address(b"\x0b" * 20), "nothing")):
         pact = replace(world.pact, first=replace(world.pact.first, contract=contract))
-        with pytest.raises(ConfigError, match=f"expected OrrangeSwap at 0x{contract.hex()}.*was {found}"):
+        with refused(f"expected OrrangeSwap at 0x{contract.hex()}.*was {found}"):
             await world.runner(replace(record, pact=pact)).run()
     pact = replace(world.pact, first=replace(world.pact.first, token=Address(b"\x0b" * 20)))
-    with pytest.raises(ConfigError, match="expected a token at 0x0b"):
+    with refused("expected a token at 0x0b"):
         await world.runner(replace(record, pact=pact)).run()
 
 

@@ -47,6 +47,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["trades", "--data-dir", "nowhere"], 1),
         (["keys", "show", "nowhere.json"], 1),
         (["store", "--help"], 0),
+        (["swap", "--help"], 0),
+        (["swap", "show", "nowhere"], 1),
     ],
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str], code: int) -> None:
