@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from protocol.reference import feeds
-from protocol.reference.checkpoints import HASHES_MAX
+from protocol.reference.checkpoints import HASHES_MAX, hash_of
 from protocol.reference.types import BUY, SELL
 from tests.core.pens import DOMAIN
 from tests.core.small_worlds import offer, offer_item, poor_world, put, ticket_item
@@ -28,8 +28,14 @@ def spaced_worlds() -> Told:
         yield f"checkpoint_{name}", "FEED-13 FEED-14" if name == "too_soon" else "FEED-13", world
     yield from nonce_worlds()
     yield from ticket_worlds()
+    yield "checkpoint_of_256_hashes_and_one_of_257", "FEED-13 FEED-14", full_world()
+
+
+def full_world() -> World:
+    """A Checkpoint as full as one may be, and the next one, with an Offer more: true but for its size."""
     world = poor_world(clock=SPACED)
     pen = world.pens[0]
+    bought = put(world, 1, BUY, 2)
     for number in range(HASHES_MAX):
         world.say_order(pen, world.new_order(pen, SELL, 100, 2), pen.owner)
         if number % ORDERS_PER_ENTRY == ORDERS_PER_ENTRY - 1:
@@ -37,8 +43,15 @@ def spaced_worlds() -> Told:
             world.epoch += 1
     world.epoch += 1
     world.say_checkpoint(pen)
-    said = expect_listed(world, HASHES_MAX, 0)
-    yield f"checkpoint_of_{said}_orders", "FEED-13", world
+    expect_listed(world, HASHES_MAX, 0)
+    said = feeds.read_sound_entry(DOMAIN, world.entries[-1]).items[-1]
+    world.epoch += APART - 1
+    offer(world, bought, world.order_ids[-1], 2)
+    offered = feeds.read_sound_entry(DOMAIN, world.entries[-1]).items[-1]
+    world.epoch += 1
+    pen.items.append([*said[:5], [hash_of(offered)], []])
+    world.flush(pen)
+    return world
 
 
 def nonce_worlds() -> Told:
@@ -89,10 +102,9 @@ def ticket_worlds() -> Told:
         yield f"the_first_of_two_{name}_of_a_ticket", "FEED-13", world
 
 
-def expect_listed(world: World, orders: int, tickets: int) -> int:
-    """Make sure that the world's last entry lists so many orders, and Offers and TicketItems; returns both together."""
+def expect_listed(world: World, orders: int, tickets: int) -> None:
+    """Make sure that the world's last entry lists so many orders, and so many Offers and TicketItems."""
     *_, live, ended, offers, items = feeds.read_sound_entry(DOMAIN, world.entries[-1]).items[-1]
     found = len(live) + len(ended), len(offers) + len(items)
     if found != (orders, tickets):
         raise ValueError(f"expected {orders} orders and {tickets} tickets in the Checkpoint, were {found}")
-    return sum(found)
