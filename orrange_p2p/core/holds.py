@@ -3,8 +3,9 @@
 Spec: protocol/spec/03-orders.md [HOLD-1..4].
 """
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
+from orrange_p2p.core.codec import MAX_LISTED
 from orrange_p2p.core.feed import HoldRecord
 from orrange_p2p.core.messages import Offer
 from orrange_p2p.core.order_forms import SHORT_LIVED, has_tradable_form
@@ -66,18 +67,23 @@ def may_be_true(start: Start, rules: MarketRules) -> bool:
     if header.market != rules.market_id:
         return False
     listed: dict[OrderId, None] = {}
+    if len(live) + len(ended) + len(tickets) > MAX_LISTED:
+        return False
     for body in (*live, *ended):
         if not isinstance(body.item, VerifiedOrder):
             return False
         order = body.item.item.signed.order
         is_good = order.quantity_lots >= rules.market.min_fill_lots and has_tradable_form(order)
+        is_good = is_good and body.item.order_id not in listed
         if not is_good or order.nonce >= start.checkpoint.next_nonce:
             return False
         listed[body.item.order_id] = None
     now_s = rules.epoch_start_s(header.epoch)
-    return all(_may_rest(body, now_s) for body in live) and all(
-        _may_be_listed(body, header.session, listed, now_s, rules) for body in tickets
-    )
+    if not all(_may_rest(body, now_s) for body in live):
+        return False
+    if not all(_may_be_listed(body, header.session, listed, now_s, rules) for body in tickets):
+        return False
+    return _is_each_ticket_once(tickets) and _are_named(ended, tickets)
 
 
 def _may_rest(body: Body, now_s: int) -> bool:
@@ -94,6 +100,22 @@ def _may_be_listed(body: Body, session: Address, listed: Container[OrderId], now
     if hold is None or hold.ticket.deadline_s < now_s - rules.preset.fund_lag_s:
         return False
     return own_side(hold.ticket, is_offer=hold.is_offer) in listed
+
+
+def _is_each_ticket_once(tickets: Sequence[Body]) -> bool:
+    """Whether no two Offers and no two TicketItems are of one ticket."""
+    items = [body.item for body in tickets if isinstance(body.item, VerifiedOffer | VerifiedTicket)]
+    return len({(type(item), item.ticket_digest) for item in items}) == len(items)
+
+
+def _are_named(ended: Sequence[Body], tickets: Sequence[Body]) -> bool:
+    """Whether each ended order is listed for a ticket of its own."""
+    named = {
+        own_side(body.item.item.ticket, is_offer=isinstance(body.item, VerifiedOffer))
+        for body in tickets
+        if isinstance(body.item, VerifiedOffer | VerifiedTicket)
+    }
+    return all(isinstance(body.item, VerifiedOrder) and body.item.order_id in named for body in ended)
 
 
 def live_from_s(rules: MarketRules, block_time_s: int, epoch: Epoch) -> int:

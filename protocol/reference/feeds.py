@@ -173,12 +173,11 @@ def base_of(entry: Entry, bodies: Sequence[list[Any]]) -> Entry:
         entry: The entry; its last item is the Checkpoint.
         bodies: The items that it lists, in the order of their hashes, the Delegation first.
     """
-    _, next_nonce, _, live, ended, _, _ = entry.items[-1]
+    _, next_nonce, _, live, ended, offers, words = entry.items[-1]
     count = len(live) + len(ended)
     delegation, orders, tickets = bodies[0], bodies[1 : 1 + count], bodies[1 + count :]
-    tags = [item[0] for item in tickets]
-    is_good = delegation[0] == DELEGATION and all(item[0] == ORDER for item in orders) and tags == sorted(tags)
-    if not is_good or any(tag not in (OFFER, TICKET) for tag in tags):
+    tags = [ORDER] * count + [OFFER] * len(offers) + [TICKET] * len(words)
+    if [item[0] for item in bodies] != [DELEGATION, *tags]:
         raise RefusedError("FEED-16", "expected what a true Checkpoint lists, was something else")
     by_nonce = [sorted(part, key=lambda item: item[1][3]) for part in (orders[len(live) :], orders[: len(live)])]
     return replace(

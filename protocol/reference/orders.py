@@ -113,13 +113,18 @@ def order_from(fields: Sequence[object]) -> Order:
 
 def is_tradable(clock: Clock, market: Market, order: Order, claimed_epoch: int) -> bool:
     """Say whether an order's terms are ones that the rules know. Spec: [ORD-1], [ORD-3], [ORD-4]."""
+    is_day_good = order.tif != DAY or ends_with_its_day(clock, order, claimed_epoch)
+    return is_day_good and has_tradable_form(market, order)
+
+
+def has_tradable_form(market: Market, order: Order) -> bool:
+    """Say whether an order's terms are such in any claimed epoch. Spec: [ORD-1], [ORD-3], [ORD-4]."""
     return (
         order.price_ticks >= 1
         and order.quantity_lots >= 1
         and order.quantity_lots >= market.min_fill_lots
         and order.min_tier <= TIER_MAX
         and has_good_form(order)
-        and (order.tif != DAY or ends_with_its_day(clock, order, claimed_epoch))
         and has_good_lane(order)
     )
 

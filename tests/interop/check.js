@@ -17,7 +17,7 @@ import { checkDecay, checkScores } from "./checks/reputation.js";
 import * as tickets from "./checks/tickets.js";
 import * as types from "./checks/types.js";
 import { checkAnswer, checkRoots } from "./checks/sync.js";
-import { checkBook, checkFeeds, WORLD } from "./checks/worlds.js";
+import { checkBook, checkFeeds, checkStart, WORLD } from "./checks/worlds.js";
 import { Schema } from "./lib/cddl.js";
 import { Signing } from "./lib/eip712.js";
 import { Difference, hasForm, revive } from "./lib/vectors.js";
@@ -31,6 +31,7 @@ const KNOWN = [
   [/^codec\/messages\.json$/, [], checkMessage],
   [/^codec\/signatures\.json$/, [], checkSignature],
   [/^eip712\/[a-z_]+\.json$/, ["primaryType"], checkTyped],
+  [/^feeds\/starts\.json$/, WORLD, checkStart],
   [/^feeds\/[a-z]+\.json$/, WORLD, checkFeeds],
   [/^book\/[a-z_]+\.json$/, [...WORLD, "quotePerBond"], checkBook],
   [/^matching\/periods\.json$/, [], checkPeriod],

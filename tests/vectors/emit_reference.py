@@ -12,7 +12,16 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.vectors import base_cases, codec_cases, edge_cases, placed_cases, spaced_cases, sync_cases, world_cases  # noqa: E402
+from tests.vectors import (  # noqa: E402
+    base_cases,
+    codec_cases,
+    edge_cases,
+    placed_cases,
+    spaced_cases,
+    start_cases,
+    sync_cases,
+    world_cases,
+)
 from tests.vectors.files import main  # noqa: E402
 
 
@@ -40,6 +49,7 @@ def compute_vectors() -> dict[str, Any]:
         files[f"book/{group}.json"] = {**world_cases.book_setting(group), "cases": cases}
     spaced = [world_cases.feed_case(*told) for told in spaced_cases.spaced_worlds()]
     files["feeds/spaced.json"] = {**world_cases.setting(spaced_cases.SPACED), "cases": spaced}
+    files["feeds/starts.json"] = {**world_cases.setting(), "cases": start_cases.start_cases()}
     base_worlds = [*base_cases.base_worlds(), *placed_cases.placed_worlds()]
     begun = [case for told in base_worlds for case in base_cases.base_case(*told)]
     files["book/bases.json"] = {**world_cases.book_setting("bases"), "cases": begun}

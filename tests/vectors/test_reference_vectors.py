@@ -16,6 +16,7 @@ from orrange_p2p.core.book import Book, BookOrder, compute_book
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.hashing import recover_address
+from orrange_p2p.core.holds import may_be_true
 from orrange_p2p.core.ledger import BlockRef, Ledger
 from orrange_p2p.core.period import Period
 from orrange_p2p.core.presets import MarketRules, Preset
@@ -213,6 +214,21 @@ def test_feeds_stand_as_they_should(case: Case) -> None:
             }
             for order in orders
         ]
+
+
+@pytest.mark.parametrize("case", cases_of("feeds/starts.json"))
+def test_a_feed_begins_only_where_a_true_checkpoint_may_be(case: Case) -> None:
+    """[FEED-16]."""
+    digests, rules = rules_of(case)
+    try:
+        start = verify_start(
+            digests, verify_entry(digests, octets(case["entry"])), [octets(body) for body in case["bodies"]]
+        )
+        is_taken = may_be_true(start, rules)
+    except RemoteProtocolError as error:
+        is_taken = False
+        assert error.rule == case["refused"]
+    assert is_taken == (case["refused"] is None)
 
 
 def fact_of(said: Case) -> facts.Fact:

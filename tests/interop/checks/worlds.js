@@ -3,7 +3,7 @@ import { keccak256 } from "viem";
 import { buildBook } from "../lib/book.js";
 import { Refused } from "../lib/cbor.js";
 import { Clock } from "../lib/chain.js";
-import { readStart } from "../lib/checkpoints.js";
+import { readPossibleStart, readStart } from "../lib/checkpoints.js";
 import { feedsOf, readSoundEntry } from "../lib/feeds.js";
 import { readMessage } from "../lib/messages.js";
 import { ordersOf } from "../lib/orders.js";
@@ -46,6 +46,23 @@ export async function checkFeeds(one, { schema, signing, file }) {
     })),
   }));
   same("feeds", one.feeds, await Promise.all(answers));
+}
+
+// Whether a feed may begin there, as far as the start alone tells ([FEED-16]).
+export async function checkStart(one, { schema, signing, file }) {
+  hasForm("a case", one, "name", "entry", "bodies", "refused");
+  const { market, constants, genesisMs } = file;
+  const world = { market, clock: new Clock(constants, genesisMs), signing };
+  const entry = await readSoundEntry(schema, signing, one.entry);
+  const bodies = one.bodies.map((bytes) => ({ bytes, value: readMessage(schema, "item", bytes) }));
+  let isTaken = true;
+  try {
+    await readPossibleStart(entry, bodies, world);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    isTaken = false;
+  }
+  same("the start is taken", one.refused === null, isTaken);
 }
 
 export async function checkBook(one, { schema, signing, file }) {

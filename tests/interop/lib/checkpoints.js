@@ -1,13 +1,14 @@
 // What a feed alone implies where a Checkpoint stands, and which one is its base ([FEED-13..16]).
 import { keccak256 } from "viem";
 import { Refused } from "./cbor.js";
-import { by, compare, standingItems } from "./feeds.js";
+import { by, compare, hasItsDelegation, standingItems } from "./feeds.js";
 import { Words } from "./holds.js";
-import { FOK, IOC, isInTime, ordersOf } from "./orders.js";
+import { canStand, FOK, IOC, isInTime, ordersOf } from "./orders.js";
 
 const MAX_LISTED = 256;
 const CHECKPOINTS_IN_AGE = 64n; // at most, in the time after which one can be a base
 const LISTS = ["liveOrders", "endedOrders", "offers", "tickets"];
+const KINDS = { liveOrders: "order-item", endedOrders: "order-item", offers: "offer", tickets: "ticket-item" };
 
 const placesOf = (entry) => entry.items.flatMap(({ value }, at) => (value.rule === "checkpoint" ? [at] : []));
 const isCheckpoint = (entry) => entry.listing !== undefined || placesOf(entry).length > 0;
@@ -32,7 +33,38 @@ export function readStart(entry, bodies) {
   if (said.rule !== "checkpoint") throw new Refused("no Checkpoint");
   const hashes = [said.delegation, ...LISTS.flatMap((name) => said[name])];
   if (bodies.map(hashOf).join() !== hashes.join()) throw new Refused("other bodies than are listed");
+  const kinds = ["delegation", ...LISTS.flatMap((name) => said[name].map(() => KINDS[name]))];
+  if (bodies.map(({ value }) => value.rule).join() !== kinds.join()) throw new Refused("another kind than is listed");
   return baseOf(entry, bodies);
+}
+
+// A start that may be true, whatever came before it, as a base ([FEED-16]).
+export async function readPossibleStart(entry, bodies, world) {
+  const base = readStart(entry, bodies);
+  const { signing, clock, market } = world;
+  const { nextNonce, liveOrders, endedOrders, offers, tickets } = entry.items.at(-1).value;
+  const refuseUnless = (isGood, what) => {
+    if (!isGood) throw new Refused(what);
+  };
+  const opening = { ...base, seq: 0n, items: [base.listing.delegation] };
+  refuseUnless(base.market === signing.digest("Market", market), "another market");
+  refuseUnless(await hasItsDelegation(opening, signing), "another feed's Delegation");
+  refuseUnless(base.items.length <= MAX_LISTED, "more than a Checkpoint lists");
+  const part = { session: base.session, forkedSeq: null, standing: [base] };
+  const orders = new Map((await ordersOf(part, world)).map((one) => [one.id, one]));
+  refuseUnless(orders.size === liveOrders.length + endedOrders.length, "orders of another feed, or twice");
+  for (const one of orders.values()) {
+    refuseUnless(canStand(one.order) && one.order.nonce < nextNonce, "an order that never stood");
+    const isShort = one.order.tif === IOC || one.order.tif === FOK;
+    refuseUnless(one.isEnded || (isInTime(one, base.epoch, clock) && !isShort), "a live order that is over");
+  }
+  const words = await new Words({ orders, signing, clock }).ofFeed(part, null);
+  const open = words.filter(({ ticket }) => ticket.deadline >= clock.startS(base.epoch) - clock.lFund);
+  const tellings = new Set(open.map(({ side, digest }) => side + digest));
+  refuseUnless(tellings.size === offers.length + tickets.length, "a ticket that does not count, is over, or is twice");
+  const named = new Set(open.map(({ side, ticket }) => ticket[`${side}Order`]));
+  refuseUnless([...orders.values()].every(({ id, isEnded }) => !isEnded || named.has(id)), "an order of no ticket");
+  return base;
 }
 
 // An entry that stands and ends with a true Checkpoint, as a base.

@@ -23,7 +23,7 @@ export async function readSoundEntry(schema, signing, hex) {
 }
 
 // Whether item 0 of seq 0, and nothing else, is a Delegation with both its signatures ([FEED-3]).
-async function hasItsDelegation(entry, signing) {
+export async function hasItsDelegation(entry, signing) {
   const places = entry.items.flatMap(({ value }, at) => (value.rule === "delegation" ? [at] : []));
   if (entry.seq !== 0n) return places.length === 0;
   if (places.length !== 1 || places[0] !== 0) return false;

@@ -11,13 +11,15 @@ function isOfFeed(order, entry, minFillLots) {
   return isItsOwn && order.priceTicks >= 1n && order.quantityLots >= 1n && order.quantityLots >= minFillLots;
 }
 
-// [ORD-3]
-function hasItsForm({ kind, tif, postOnly, expiry, minTier }, claimedStartS) {
+// [ORD-3]. Without a claimed epoch's start: whether it is one of the forms in some epoch.
+function hasItsForm({ kind, tif, postOnly, expiry, minTier }, claimedStartS = null) {
   if (kind === PROTECTED_MARKET && tif !== IOC && tif !== FOK) return false;
   if (postOnly && (tif === IOC || tif === FOK)) return false;
   if (tif !== GTC && expiry === 0n) return false;
-  const life = expiry - claimedStartS;
-  if (tif === DAY && (expiry % DAY_S !== 0n || life <= 0n || life > DAY_S)) return false;
+  if (tif === DAY && claimedStartS !== null) {
+    const life = expiry - claimedStartS;
+    if (expiry % DAY_S !== 0n || life <= 0n || life > DAY_S) return false;
+  }
   return minTier <= 3n;
 }
 
@@ -27,6 +29,9 @@ function fitsItsLane({ security, tif, paymentMethods, arbitrators }) {
   const isNamed = [paymentMethods, arbitrators].every((list) => list.length >= 1 && list.length <= 8);
   return security <= 3n && isNamed && tif !== FOK;
 }
+
+// Whether an order can have stood in some epoch.
+export const canStand = (order) => hasItsForm(order) && fitsItsLane(order);
 
 // The orders of a feed that stand by their form, in the order in which they stand. Each keeps the place of the first
 // Cancel that names it, and its first admission is yet to be seen ([FUND-5]).
