@@ -22,7 +22,7 @@ from orrange_p2p.core.evidence import VerifiedEvidence, verify_evidence
 from orrange_p2p.core.messages import OrderItem, TicketItem
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.starts import verify_start
-from orrange_p2p.core.types import Epoch, MarketId, SignedTrade
+from orrange_p2p.core.types import Epoch, Market, MarketId, SignedTrade
 from orrange_p2p.core.verify import VerifiedEntry, verify_entry
 from orrange_p2p.errors import RemoteProtocolError, StoreError
 from orrange_p2p.store.interface import CutRecord, EntryRecord, Mark, Store, StoreBatch, TradeRecord
@@ -120,12 +120,36 @@ def load_evidence(
     return tuple(piece for piece in found if isinstance(piece, VerifiedEvidence))
 
 
+def load_trade(record: TradeRecord, market: Market) -> SignedTrade:
+    """A completed ticket from a store with both its orders; `market` is what the record's id stands for.
+
+    Raises:
+        StoreError: the record is damaged.
+    """
+    try:
+        maker, taker, item = _parts_of(record)
+    except RemoteProtocolError as error:
+        raise _foreign(error) from error
+    return SignedTrade(
+        market=market,
+        maker=maker.signed,
+        taker=taker.signed,
+        ticket=item.ticket,
+        maker_signature=item.maker_signature,
+        taker_signature=item.taker_signature,
+    )
+
+
 def _ticket_of(record: TradeRecord) -> TicketItem:
+    return _parts_of(record)[2]
+
+
+def _parts_of(record: TradeRecord) -> tuple[OrderItem, OrderItem, TicketItem]:
     fields = Fields(cbor.decode(record.signed_trade), "trade", length=3)
-    *_, ticket = (decode_item(fields.bounded("item", most=MAX_ENTRY_BYTES)) for _ in range(3))
-    if not isinstance(ticket, TicketItem):
-        raise RemoteProtocolError("CBOR-4", "trade: expected a Ticket as its third item")
-    return ticket
+    maker, taker, ticket = (decode_item(fields.bounded("item", most=MAX_ENTRY_BYTES)) for _ in range(3))
+    if not isinstance(maker, OrderItem) or not isinstance(taker, OrderItem) or not isinstance(ticket, TicketItem):
+        raise RemoteProtocolError("CBOR-4", "trade: expected two Orders and a Ticket")
+    return maker, taker, ticket
 
 
 def _foreign(error: RemoteProtocolError) -> StoreError:
