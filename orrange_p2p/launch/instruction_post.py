@@ -20,8 +20,10 @@ from orrange_p2p.core.types import Address, PeerId, TicketDigest
 from orrange_p2p.core.verdicts import Ignore, Reject
 from orrange_p2p.errors import LocalProtocolError, NetworkError, OrderError, RemoteProtocolError
 from orrange_p2p.keys.boxes import BoxKey
+from orrange_p2p.launch.build import node_keys
 from orrange_p2p.net.direct_streams import DirectStreams
 from orrange_p2p.net.network import Network
+from orrange_p2p.node import NodeParts
 from orrange_p2p.store.instructions import Way, instruction_mark, load_instructions
 from orrange_p2p.store.interface import Store, StoreBatch
 
@@ -45,6 +47,18 @@ class PostParts:
     box_key: BoxKey
     clock_ms: Callable[[], int]
     find_parties: FindParties
+
+
+def post_parts(node: NodeParts, find_parties: FindParties) -> PostParts:
+    """What the post shares with a node of these parts; the key that opens boxes is the peer key's."""
+    return PostParts(
+        network=node.network,
+        store=node.store,
+        session=node.identity.session,
+        box_key=node_keys(node.store).peer.box_key(),
+        clock_ms=node.clock_ms,
+        find_parties=find_parties,
+    )
 
 
 class InstructionPost:

@@ -2,31 +2,42 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from orrange_p2p.api.control import Method, Params
 from orrange_p2p.config import MarketConfig, NetworkConfig
 from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.ranges import total
-from orrange_p2p.core.types import Address, Epoch, OrderId, OrderKind, Side, TimeInForce
-from orrange_p2p.errors import ConfigError, OrderError
+from orrange_p2p.core.types import Epoch, OrderKind, Side, TimeInForce
+from orrange_p2p.errors import ConfigError
 from orrange_p2p.launch.conserve import compute_moved
+from orrange_p2p.launch.instruction_post import InstructionPost
+from orrange_p2p.launch.params import (
+    read_address,
+    read_boolean,
+    read_choice,
+    read_integer,
+    read_list,
+    read_order_id,
+    units_of,
+)
 from orrange_p2p.launch.report import Measurements
 from orrange_p2p.launch.reputation_answer import answer_reputation
+from orrange_p2p.launch.trade_methods import trade_methods
 from orrange_p2p.net.addresses import peer_text
 from orrange_p2p.node import Node
 
 MAX_ROWS = 10_000
 
-Choice = TypeVar("Choice", Side, TimeInForce, OrderKind)
-Item = TypeVar("Item", int, str)
 
-
-def control_methods(node: Node, network: NetworkConfig, measurements: Measurements) -> dict[str, Method]:
+def control_methods(
+    node: Node, network: NetworkConfig, measurements: Measurements, post: InstructionPost
+) -> dict[str, Method]:
     """The methods of a node, by name. Each takes and gives JSON values; amounts are integers in ticks and lots."""
-    owner = _Owner(node, network, measurements)
+    owner = _Owner(node, network, measurements, post)
     return {
+        **trade_methods(node, network, post),
         "order.place": owner.place,
         "order.modify": owner.modify,
         "order.cancel": owner.cancel,
@@ -45,7 +56,8 @@ def control_methods(node: Node, network: NetworkConfig, measurements: Measuremen
 class _Owner:
     """Answers one owner's questions about one node."""
 
-    def __init__(self, node: Node, network: NetworkConfig, measurements: Measurements) -> None:
+    def __init__(self, node: Node, network: NetworkConfig, measurements: Measurements, post: InstructionPost) -> None:
+        self._post = post
         self._node = node
         self._network = network
         self._measurements = measurements
@@ -58,27 +70,29 @@ class _Owner:
         _, rules, _ = self._market(params)
         order_id = await self._node.place_order(
             rules.market_id,
-            _choice(params, "side", Side),
-            _integer(params, "price_ticks"),
-            _integer(params, "quantity_lots"),
-            tif=_choice(params, "tif", TimeInForce, default="GTC"),
-            expiry_s=_integer(params, "expiry_s", default=0),
-            kind=_choice(params, "kind", OrderKind, default="limit"),
-            post_only=_boolean(params, "post_only"),
-            min_tier=_integer(params, "min_tier", default=0),
-            payment_methods=tuple(_list(params, "payment_methods", int)),
-            arbitrators=tuple(_address("arbitrators", one, "ORD-4") for one in _list(params, "arbitrators", str)),
-            security=_integer(params, "security", default=0),
+            read_choice(params, "side", Side),
+            read_integer(params, "price_ticks"),
+            read_integer(params, "quantity_lots"),
+            tif=read_choice(params, "tif", TimeInForce, default="GTC"),
+            expiry_s=read_integer(params, "expiry_s", default=0),
+            kind=read_choice(params, "kind", OrderKind, default="limit"),
+            post_only=read_boolean(params, "post_only"),
+            min_tier=read_integer(params, "min_tier", default=0),
+            payment_methods=tuple(read_list(params, "payment_methods", int)),
+            arbitrators=tuple(
+                read_address("arbitrators", one, "ORD-4") for one in read_list(params, "arbitrators", str)
+            ),
+            security=read_integer(params, "security", default=0),
         )
         return {"order_id": f"0x{order_id.hex()}"}
 
     async def modify(self, params: Params) -> Mapping[str, Any]:
         """Replace an order; what is not named stays, and a quantity not named is what no ticket has taken."""
         _, rules, _ = self._market(params)
-        replaced = _order_id(params)
+        replaced = read_order_id(params)
         names = ("price_ticks", "quantity_lots", "expiry_s")
         price_ticks, quantity_lots, expiry_s = (
-            _integer(params, name) if params.get(name) is not None else None for name in names
+            read_integer(params, name) if params.get(name) is not None else None for name in names
         )
         order_id = await self._node.modify_order(
             rules.market_id, replaced, price_ticks=price_ticks, quantity_lots=quantity_lots, expiry_s=expiry_s
@@ -92,7 +106,7 @@ class _Owner:
 
     async def cancel(self, params: Params) -> Mapping[str, Any]:
         _, rules, _ = self._market(params)
-        order_id = await self._node.cancel_order(rules.market_id, _order_id(params))
+        order_id = await self._node.cancel_order(rules.market_id, read_order_id(params))
         return {"order_id": f"0x{order_id.hex()}"}
 
     async def orders(self, params: Params) -> Mapping[str, Any]:
@@ -124,12 +138,12 @@ class _Owner:
                     "is_matchable": row.is_matchable if row is not None else None,
                 }
             )
-        return {"market": config.name, "orders": rows[:MAX_ROWS], "units": _units(config)}
+        return {"market": config.name, "orders": rows[:MAX_ROWS], "units": units_of(config)}
 
     async def book(self, params: Params) -> Mapping[str, Any]:
         """Price levels of matchable orders as of the last window, best first."""
         config, rules, _ = self._market(params)
-        depth = _integer(params, "depth", default=20)
+        depth = read_integer(params, "depth", default=20)
         book = self._node.shown_book(rules.market_id)
         sides: dict[str, list[dict[str, int]]] = {}
         for side, name in ((Side.BUY, "bids"), (Side.SELL, "asks")):
@@ -145,7 +159,7 @@ class _Owner:
             "market": config.name,
             "epoch": book.epoch if book is not None else None,
             "digest": book.digest().hex() if book is not None else None,
-            "units": _units(config),
+            "units": units_of(config),
             **sides,
         }
 
@@ -155,7 +169,7 @@ class _Owner:
         current = state.windows.current
         if current is None:
             raise ConfigError("no window has opened yet: try again in a few seconds")
-        epoch = Epoch(_integer(params, "epoch", default=current.epoch))
+        epoch = Epoch(read_integer(params, "epoch", default=current.epoch))
         if not 0 <= epoch <= current.epoch:
             raise ConfigError(f"expected an epoch of 0 to {current.epoch}, was {epoch}")
         book = self._node.book_at(rules.market_id, epoch)
@@ -175,7 +189,7 @@ class _Owner:
         ledger = self._node.kernel.ledger
         rows = []
         holds = sorted(state.tickets.values(), key=lambda hold: (hold.ticket.epoch, hold.digest))
-        for hold in holds[-_integer(params, "limit", default=100) :]:
+        for hold in holds[-read_integer(params, "limit", default=100) :]:
             ticket = hold.ticket
             block = ledger.settled_in(hold.digest)
             is_own = any(state.desk.own_order(order) is not None for order in (ticket.maker_order, ticket.taker_order))
@@ -191,7 +205,7 @@ class _Owner:
                     "settled_in_block": block,
                 }
             )
-        return {"market": config.name, "trades": rows, "units": _units(config)}
+        return {"market": config.name, "trades": rows, "units": units_of(config)}
 
     async def markets(self, params: Params) -> Mapping[str, Any]:
         """The markets this node follows, with the units of their amounts."""
@@ -204,7 +218,7 @@ class _Owner:
                     "base": config.base,
                     "quote": config.quote,
                     "min_fill_lots": config.min_fill_lots,
-                    "units": _units(config),
+                    "units": units_of(config),
                 }
                 for config, rules in zip(self._network.markets, self._network.rules(), strict=True)
             ]
@@ -214,7 +228,7 @@ class _Owner:
         """Why an owner, this node's own if none is named, has its score in the current period."""
         _, rules, state = self._market(params)
         named = params.get("owner")
-        owner = self._node.kernel.identity.owner if named is None else _address("owner", named, "REP-1")
+        owner = self._node.kernel.identity.owner if named is None else read_address("owner", named, "REP-1")
         ledger, period = self._node.kernel.ledger, state.windows.period
         return answer_reputation(ledger, period, rules.preset.period_s, owner)
 
@@ -232,7 +246,7 @@ class _Owner:
             "block": last.number if last is not None else None,
             "why_not_signing": node.kernel.why_not_sign(),
             "chain_doubt": node.chain_doubt(),
-            "counters": node.statistics(),
+            "counters": {**node.statistics(), "instructions": self._post.statistics()},
             "gossip_drops": node.gossip_drops(),
             "pending": {
                 config.name: _pending(node.kernel.markets[rules.market_id])
@@ -269,62 +283,3 @@ def _pending(state: MarketKernel) -> dict[str, Any]:
         "unsettled": len(state.settling),
         "heads": {f"0x{head.session.hex()}": head.next_seq for head in state.feeds.heads()},
     }
-
-
-def _units(config: MarketConfig) -> dict[str, int]:
-    return {
-        "lot_size": config.lot_size,
-        "tick_size": config.tick_size,
-        "base_decimals": config.base_decimals,
-        "quote_decimals": config.quote_decimals,
-    }
-
-
-def _integer(params: Params, name: str, *, default: int | None = None) -> int:
-    value = params.get(name, default)
-    if type(value) is not int:
-        raise OrderError(name, value, "ORD-1", f"{name}: expected an integer, was {value!r}")
-    return value
-
-
-def _boolean(params: Params, name: str) -> bool:
-    value = params.get(name, False)
-    if type(value) is not bool:
-        raise OrderError(name, value, "ORD-1", f"{name}: expected true or false, was {value!r}")
-    return value
-
-
-def _list(params: Params, name: str, kind: type[Item]) -> list[Item]:
-    value = params.get(name, [])
-    if not isinstance(value, list) or not all(type(one) is kind for one in value):
-        raise OrderError(name, value, "ORD-4", f"{name}: expected a list of {kind.__name__}, was {value!r}")
-    return value
-
-
-def _address(name: str, value: object, rule: str) -> Address:
-    try:
-        decoded = bytes.fromhex(str(value).removeprefix("0x"))
-    except ValueError:
-        decoded = b""
-    if len(decoded) != 20:
-        raise OrderError(name, value, rule, f"{name}: expected 0x and 40 hex digits, was {value!r}")
-    return Address(decoded)
-
-
-def _choice(params: Params, name: str, kind: type[Choice], *, default: str | None = None) -> Choice:
-    value = params.get(name, default)
-    known = {member.name.lower(): member for member in kind}
-    if not isinstance(value, str) or value.lower() not in known:
-        raise OrderError(name, value, "ORD-1", f"{name}: expected one of {', '.join(known)}, was {value!r}")
-    return known[value.lower()]
-
-
-def _order_id(params: Params) -> OrderId:
-    value = params.get("order_id", "")
-    try:
-        decoded = bytes.fromhex(str(value).removeprefix("0x"))
-    except ValueError:
-        decoded = b""
-    if len(decoded) != 32:
-        raise OrderError("order_id", value, "ORD-5", f"order_id: expected 0x and 64 hex digits, was {value!r}")
-    return OrderId(decoded)

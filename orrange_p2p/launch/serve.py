@@ -12,8 +12,11 @@ from orrange_p2p.api.control import ControlServer
 from orrange_p2p.chain.deployment import check, check_market
 from orrange_p2p.chain.rpc import open_rpc
 from orrange_p2p.config import NodeConfig, parse_address
+from orrange_p2p.core.events import Note
 from orrange_p2p.errors import ChainUnavailable, ConfigError
 from orrange_p2p.launch.build import build_parts, deployment_of, network_id, node_keys, prepare_store
+from orrange_p2p.launch.escrow_tickets import EscrowTickets
+from orrange_p2p.launch.instruction_post import InstructionPost, post_parts
 from orrange_p2p.launch.methods import control_methods
 from orrange_p2p.launch.report import Measurements
 from orrange_p2p.node import Node, NodeParts
@@ -72,11 +75,20 @@ async def serve_node(config: NodeConfig, *, on_started: Callable[[Node], None] |
     except OSError as error:
         raise ConfigError(f"cannot make the data directory {config.data_dir}: {error.strerror}") from error
     async with stopping_on_signals(), AsyncExitStack() as opened:
-        node = Node(await _build_node(opened, config), on_note=measurements.hear)
+        parts = await _build_node(opened, config)
+
+        def hear(note: Note, now_ms: int) -> None:
+            measurements.hear(note, now_ms)
+            tickets.hear(note, now_ms)
+
+        node = Node(parts, on_note=hear)
+        tickets = EscrowTickets(node.kernel, parts.store)
+        post = InstructionPost(post_parts(parts, tickets.parties))
         await opened.enter_async_context(node.running())
         nursery = await opened.enter_async_context(trio.open_nursery())
-        control = ControlServer(config.socket_path, control_methods(node, config.network, measurements))
+        control = ControlServer(config.socket_path, control_methods(node, config.network, measurements, post))
         await nursery.start(control.run)
+        nursery.start_soon(post.run)
         if on_started is not None:
             on_started(node)
 

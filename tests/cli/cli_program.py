@@ -49,8 +49,8 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "orrange_p2p", *(str(argument) for argument in arguments)]
 
 
-def orrange(*arguments: object, timeout_s: int = 60, env: dict[str, str] | None = None) -> Done:
-    """Run a command to its end."""
+def orrange(*arguments: object, timeout_s: int = 60, env: dict[str, str] | None = None, text: str = "") -> Done:
+    """Run a command to its end, with `text` on its standard input."""
     ran = subprocess.run(
         command(*arguments),
         capture_output=True,
@@ -59,7 +59,7 @@ def orrange(*arguments: object, timeout_s: int = 60, env: dict[str, str] | None 
         check=False,
         env=env or clean_environment(),
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
+        input=text,
     )
     return Done(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 

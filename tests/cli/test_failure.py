@@ -97,6 +97,10 @@ def test_with_json_the_error_is_also_one_line_on_stdout(capsys: pytest.CaptureFi
         ["order", "cancel"],
         ["book", "--depth", "0"],
         ["trades", "--limit", "0"],
+        ["trade", "list", "--limit", "0"],
+        ["trade", "instruct"],
+        ["trade", "instruct", "0x123456", "pay here"],
+        ["trade", "show"],
         ["store", "digest"],
         ["store", "digest", "x", "--epoch", "-1"],
     ],
@@ -113,6 +117,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     [
         [], ["demo"], ["devnet"], ["node", "run"], ["node", "status"], ["order", "place"], ["order", "cancel"],
         ["order", "list"], ["book"], ["trades"], ["store", "digest"], ["keys", "new"], ["keys", "show"],
+        ["trade", "list"], ["trade", "show"], ["trade", "instruct"], ["trade", "instructions"],
     ],
     ids=" ".join,
 )  # fmt: skip

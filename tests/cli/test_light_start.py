@@ -45,6 +45,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["order", "cancel", "0x" + "11" * 32, "--socket", "nowhere"], 1),
         (["book", "--data-dir", "nowhere"], 1),
         (["trades", "--data-dir", "nowhere"], 1),
+        (["trade", "list", "--data-dir", "nowhere"], 1),
         (["keys", "show", "nowhere.json"], 1),
         (["store", "--help"], 0),
         (["swap", "--help"], 0),

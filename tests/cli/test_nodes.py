@@ -33,7 +33,16 @@ def _if_synced(counters: dict[str, Any]) -> dict[str, Any] | None:
 
 def test_a_node_tells_what_every_part_of_it_took_sent_and_dropped(net: Net) -> None:
     counters = poll(lambda: _if_synced(net.ask(0, "node", "status")["counters"]))
-    assert sorted(counters) == ["kernel", "network", "peer_words", "settler", "store", "sync", "ticket_streams"]
+    assert sorted(counters) == [
+        "instructions",
+        "kernel",
+        "network",
+        "peer_words",
+        "settler",
+        "store",
+        "sync",
+        "ticket_streams",
+    ]
     assert counters["network"]["bytes_in"] > 0
     assert counters["store"]["commits"] > 0
     drops = ("outbound_full", "outbound_lost", "subscription_full", "judge_errors")
@@ -67,6 +76,35 @@ def test_orders_meet_trade_and_settle(net: Net) -> None:
     assert "100.00" in shown
     assert "1.500" in shown
     assert "block" in shown
+    _look_at_own_trade(net, trade["ticket"], bought)
+
+
+def _look_at_own_trade(net: Net, ticket: str, bought: str) -> None:
+    """What both sides are told of a settled trade of theirs."""
+    (row,) = [one for one in net.ask(1, "trade", "list")["trades"] if one["ticket"] == ticket]
+    assert (row["state"], row["side"], row["role"], row["kind"]) == ("settled", "buy", "taker", "atomic")
+    assert (row["order"], row["counterparty"]) == (bought, net.ask(0, "node", "status")["owner"])
+    assert row["ticket"][:12] in orrange("trade", "list", "--data-dir", net.peer(0)).out
+    shown = orrange("trade", "show", ticket[:8], "--data-dir", net.peer(0)).out
+    assert "settled: the chain has taken it" in shown
+    assert "sell 1.500 BTC at 100.00 USD, as maker" in shown
+    told = orrange("trade", "instructions", ticket, "--data-dir", net.peer(1)).out
+    assert told == "the two sides of this trade pay each other on the chain: it needs no instructions\n"
+    done = orrange("trade", "instruct", ticket, "--data-dir", net.peer(0), text="pay here")
+    assert done.sentence() == f"ticket: expected a complete escrow ticket of yours, was {ticket}"
+
+
+@pytest.mark.parametrize(
+    ("command", "ticket"), [("show", "0x12"), ("instruct", "0x12345g"), ("instructions", "0x" + "12" * 33)]
+)
+def test_a_ticket_that_is_none_is_said(net: Net, command: str, ticket: str) -> None:
+    done = orrange("trade", command, ticket, "--data-dir", net.peer(0), text="pay here")
+    assert done.sentence() == f"ticket: expected 0x and 6 to 64 hex digits, was {ticket!r}"
+
+
+def test_a_ticket_of_nobody_here_is_said(net: Net) -> None:
+    done = orrange("trade", "show", "0x" + "12" * 32, "--data-dir", net.peer(0))
+    assert "which begins none: `orrange trade list` shows them" in done.sentence()
 
 
 def test_an_order_is_placed_shown_in_the_book_and_cancelled_by_its_short_id(net: Net) -> None:
