@@ -53,6 +53,11 @@ class _Tally:
         """Admitted orders that can still trade."""
         return len(self._open)
 
+    @property
+    def block_number(self) -> int:
+        """The fund block that this stands on; -1 if there is none."""
+        return self._block.number if self._block is not None else _BEFORE_ALL
+
     def copy(self) -> "_Tally":
         """The same, to go on with something that may not come."""
         other = _Tally(self._rules, self._ledger, self._owner)
@@ -63,9 +68,8 @@ class _Tally:
 
     def move_to(self, placed: Epoch, block: BlockRef | None) -> None:
         """Go on to a later placed epoch: what is over leaves, and allocations are as of its fund block."""
-        rules, at_block = self._rules, block.number if block is not None else _BEFORE_ALL
         self._placed, self._block = placed, block
-        market, market_id = rules.market, rules.market_id
+        market, market_id, at_block = self._rules.market, self._rules.market_id, self.block_number
         self.left = Amounts(
             self._ledger.allocation(self._owner, market_id, market.base, at_block=at_block),
             self._ledger.allocation(self._owner, market_id, market.quote, at_block=at_block),
@@ -94,8 +98,7 @@ class _Tally:
         if self._placed >= known.ends_at:
             return
         order, needed = known.record.order, known.needed
-        at_block = self._block.number if self._block is not None else _BEFORE_ALL
-        settled = self._ledger.settled_lots(known.record.order_id, at_block=at_block)
+        settled = self._ledger.settled_lots(known.record.order_id, at_block=self.block_number)
         if settled:
             unsettled_lots = total(complement(union(settled), order.quantity_lots))
             if not unsettled_lots:
@@ -185,6 +188,11 @@ class _OwnerQueue:
         self._last: Act | None = None
         self._is_behind = False  # whether an order waits for a fund block to be known
         self.tally = _Tally(self._feeds.rules, self._ledger, self._owner)
+
+    @property
+    def block_number(self) -> int:
+        """The newest fund block that decisions stand on; -1 if there is none."""
+        return self.tally.block_number
 
     def advance(self, epoch: Epoch) -> list[OrderId]:
         """Decide on every order that claims an epoch up to this one.
@@ -286,6 +294,16 @@ class Admissions:
         self._ledger = ledger
         self._queues: dict[Address, _OwnerQueue] = {}
         self._changed: dict[OrderId, None] = {}
+
+    @property
+    def block_number(self) -> int:
+        """The newest fund block that any decision stands on; -1 if there is none."""
+        return max((queue.block_number for queue in self._queues.values()), default=_BEFORE_ALL)
+
+    def forget(self) -> None:
+        """Decide everything anew: decisions stood on blocks that the chain took back."""
+        self._queues.clear()
+        self._changed.clear()
 
     def advance(self, owner: Address, epoch: Epoch) -> None:
         """Decide on an owner's orders up to an epoch."""

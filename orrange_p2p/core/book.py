@@ -137,6 +137,21 @@ class BookKeeper:
                 self._active[owner] = active
             active.update((record.order_id, record) for record in fresh)
 
+    @property
+    def block_number(self) -> int:
+        """The newest block that anything here stands on; -1 if there is none."""
+        return max(self.block.number if self.block is not None else -1, self.admissions.block_number)
+
+    def forget(self) -> None:
+        """Begin again with the next step, from the feeds: what was read stood on blocks that the chain took back."""
+        self.admissions.forget()
+        self._active.clear()
+        self._views.clear()
+        self._dirty.clear()
+        self._orders.clear()
+        self.epoch = self.block = None
+        self.touch(self._feeds.owners())
+
     def advance(self, epoch: Epoch, block: BlockRef) -> BookChange:
         """Move to an epoch and block, neither earlier than the last ones; feeds are cut at their bases of the epoch."""
         rebased = tuple(self._feeds.advance_bases(epoch))

@@ -65,20 +65,37 @@ class Completion:
                 actions.extend(self._complete(hold, now_ms))
         return actions
 
+    def settle_again(self, now_ms: int) -> None:
+        """Put own tickets on their way once more that no block settles now: the chain took back those that did."""
+        ledger = self._desk.ledger
+        time_s = ledger.last_block.time_s if ledger.last_block is not None else 0
+        for hold in list(self.tickets.values()):
+            ticket = hold.ticket
+            is_maker = self._desk.own_order(ticket.maker_order) is not None
+            is_own = is_maker or self._desk.own_order(ticket.taker_order) is not None
+            is_over = ticket.deadline_s < time_s or ledger.settled_in(hold.digest) is not None
+            if not is_own or is_over or ticket.kind is TicketKind.ESCROW:
+                continue
+            trade = self._trade(hold)
+            if trade is not None:
+                self._settle(hold, trade, now_ms, is_maker=is_maker)
+
+    def _trade(self, hold: HoldRecord) -> SignedTrade | None:
+        """A ticket with its orders and signatures, if both sides signed it and both orders are known."""
+        taker, verified = self._feeds.order(hold.ticket.taker_order), hold.verified
+        if taker is None or not isinstance(verified, VerifiedTicket) or hold.taker_signer != taker.order.session:
+            return None
+        return self._desk.trade(hold.ticket, verified.item.maker_signature, verified.item.taker_signature)
+
     def _complete(self, hold: HoldRecord, now_ms: int) -> list[Action]:
         """A ticket is signed by both: if it is ours, keep it and see that it settles."""
         desk, ticket = self._desk, hold.ticket
-        verified = hold.verified
-        taker = self._feeds.order(ticket.taker_order)
         is_maker = desk.own_order(ticket.maker_order) is not None
         is_taker = desk.own_order(ticket.taker_order) is not None
-        if taker is None or not isinstance(verified, VerifiedTicket) or hold.taker_signer != taker.order.session:
-            return []
         if not (is_maker or is_taker):
             self._note_leg(hold, now_ms)
             return []
-        item = verified.item
-        trade = desk.trade(ticket, item.maker_signature, item.taker_signature)
+        trade = self._trade(hold)
         if trade is None:
             return []
         pair = (ticket.maker_order, ticket.taker_order)
@@ -106,11 +123,8 @@ class Completion:
 
     def _note_leg(self, hold: HoldRecord, now_ms: int) -> None:
         """A ticket of another maker's may be a leg of the group that a ticket of this node's belongs to."""
-        taker = self._feeds.order(hold.ticket.taker_order)
-        is_signed = taker is not None and hold.taker_signer == taker.order.session
-        if self._settling.awaits_legs(hold.ticket.group) and is_signed and isinstance(hold.verified, VerifiedTicket):
-            item = hold.verified.item
-            trade = self._desk.trade(hold.ticket, item.maker_signature, item.taker_signature)
+        if self._settling.awaits_legs(hold.ticket.group):
+            trade = self._trade(hold)
             if trade is not None:
                 self._settling.add_leg(hold.digest, trade, now_ms=now_ms)
 

@@ -1,13 +1,13 @@
 """What reputation is computed from, by owner and with the block of each fact, so that any block can be asked.
 
-Append-only, as the ledger that keeps it. A trade that paid no fee is not kept here: it vouches for nobody.
+Cut off at a block as the ledger that keeps it. A trade that paid no fee is not kept here: it vouches for nobody.
 Spec: protocol/spec/07-reputation.md [REP-2, REP-3].
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from orrange_p2p.core.facts import BondChanged, Defaulted, DisputeLost, Fact, Offence, Slashed, TradeSettled
 from orrange_p2p.core.types import Address
@@ -40,6 +40,7 @@ class OffenceRow(NamedTuple):
     offence: Offence
 
 
+_Key = TypeVar("_Key")
 _Row = TypeVar("_Row", BondRow, OffenceRow)
 _number = itemgetter(0)
 _day = itemgetter(1)
@@ -65,6 +66,12 @@ class Conduct:
         elif isinstance(fact, Slashed | DisputeLost | Defaulted):
             self._offences.setdefault(fact.owner, []).append(OffenceRow(number, time_s, fact))
 
+    def unwind(self, to_block: int) -> None:
+        """Forget what came after a block."""
+        cut_rows(self._fees, to_block)
+        cut_rows(self._bonds, to_block)
+        cut_rows(self._offences, to_block)
+
     def owners_with_bonds(self) -> tuple[Address, ...]:
         """Every owner that ever had a bond, ascending."""
         return tuple(sorted(self._bonds))
@@ -86,6 +93,14 @@ class Conduct:
     def offences(self, owner: Address, *, at_block: int) -> Sequence[OffenceRow]:
         """Every offence of an owner up to a block."""
         return _up_to(self._offences, owner, at_block)
+
+
+def cut_rows(rows: MutableMapping[_Key, list[Any]], to_block: int) -> None:
+    """Drop the rows after a block, each of which begins with its block's number, and keys that are left with none."""
+    for key, kept in list(rows.items()):
+        del kept[bisect_right(kept, to_block, key=_number) :]
+        if not kept:
+            del rows[key]
 
 
 def _up_to(rows: Mapping[Address, list[_Row]], owner: Address, at_block: int) -> list[_Row]:

@@ -109,6 +109,14 @@ class BlockAdded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlocksUnwound:
+    """The chain took back every block after `to_block`; other ones follow. Below the first block: it took back all."""
+
+    now_ms: int
+    to_block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PresencesHeard:
     """Presences came from a peer, each with its encoded form; their sessions signed them."""
 
@@ -253,6 +261,7 @@ Event = (
     | StartReceived
     | TicketsLoaded
     | BlockAdded
+    | BlocksUnwound
     | Ticked
     | OrderRequested
     | ModifyRequested

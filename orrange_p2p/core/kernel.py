@@ -13,6 +13,7 @@ from orrange_p2p.core.events import (
     Action,
     AddressesChanged,
     BlockAdded,
+    BlocksUnwound,
     CancelAllRequested,
     CancelRequested,
     ChainReachChanged,
@@ -91,6 +92,8 @@ class Kernel:
             return self._tick(event.now_ms)
         if isinstance(event, BlockAdded):
             return self._add_block(event)
+        if isinstance(event, BlocksUnwound):
+            return self._unwind(event)
         if isinstance(event, TicketMessageReceived):
             return self._on_ticket_message(event)
         if isinstance(event, ChainReachChanged):
@@ -152,6 +155,20 @@ class Kernel:
             return self._raise_doubt(DoubtRaised(now_ms=event.now_ms, reason=f"the chain contradicts itself: {error}"))
         actions: list[Action] = [] if event.is_stored else [PersistBlock(block=event.block)]
         return actions + self._tick(event.now_ms)
+
+    def _unwind(self, event: BlocksUnwound) -> list[Action]:
+        """Everything that blocks after `to_block` made is as if they had never come; what is signed stays signed.
+
+        Spec: [BOOK-1].
+        """
+        last = self.ledger.last_block
+        if last is None or event.to_block >= last.number:
+            return []
+        self.ledger.unwind(event.to_block)
+        for market in self.markets.values():
+            market.unwind(event.to_block, last, event.now_ms)
+        depth = last.number - event.to_block
+        return [Note(name="blocks_unwound", details=(("to_block", event.to_block), ("depth", depth)))]
 
     def _raise_doubt(self, event: DoubtRaised) -> list[Action]:
         if self.doubt is None:

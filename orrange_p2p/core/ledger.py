@@ -1,15 +1,15 @@
 """What the chain has said so far, so that it can be asked as of any block.
 
-Append-only: every figure is kept with the block it became true in, and a question names a block. What reputation is
-computed from is kept in `conduct`.
+Every figure is kept with the block it became true in: a question names a block, and blocks that the chain took back are
+cut off again. What reputation is computed from is kept in `conduct`.
 Spec: protocol/spec/03-orders.md [BOOK-1, FUND-1, FUND-4, HOLD-5].
 """
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from orrange_p2p.core.conduct import Conduct
+from orrange_p2p.core.conduct import Conduct, cut_rows
 from orrange_p2p.core.facts import (
     BlockFacts,
     Defaulted,
@@ -60,7 +60,7 @@ class Ledger:
         self._sessions: dict[Address, SessionRecord] = {}
         self._settled_lots: dict[OrderId, list[tuple[int, Range]]] = {}
         self._settled_tickets: dict[TicketDigest, tuple[int, TradeSettled]] = {}
-        self._skipped: dict[TicketDigest, int] = {}
+        self._skipped: dict[TicketDigest, list[tuple[int, int]]] = {}
         self._touched: dict[int, list[Address]] = {}
 
     @property
@@ -90,6 +90,28 @@ class Ledger:
             elif not isinstance(fact, TradeSkipped):
                 self._touched.setdefault(block.number, []).append(fact.owner)
 
+    def unwind(self, to_block: int) -> None:
+        """Forget every block after `to_block`, as if it had never come; before the first block: forget everything."""
+        kept = max(0, to_block - self._blocks[0].number + 1) if self._blocks else 0
+        del self._blocks[kept:], self._times[kept:]
+        self.conduct.unwind(to_block)
+        for funds, (numbers, totals) in list(self._funds.items()):
+            count = bisect_right(numbers, to_block)
+            del numbers[count:], totals[count:]
+            if not count:
+                del self._funds[funds]
+        for session, record in list(self._sessions.items()):
+            if record.authorised_at > to_block:
+                del self._sessions[session]
+            elif record.revoked_at is not None and record.revoked_at > to_block:
+                self._sessions[session] = replace(record, revoked_at=None)
+        cut_rows(self._settled_lots, to_block)
+        cut_rows(self._skipped, to_block)
+        for ticket in [ticket for ticket, (number, _) in self._settled_tickets.items() if number > to_block]:
+            del self._settled_tickets[ticket]
+        for number in [number for number in self._touched if number > to_block]:
+            del self._touched[number]
+
     def touched_owners(self, after_block: int, to_block: int) -> tuple[Address, ...]:
         """Owners whose facts changed in blocks `after_block + 1 .. to_block`, ascending."""
         owners: list[Address] = []
@@ -111,19 +133,13 @@ class Ledger:
         elif isinstance(fact, SessionRevoked):
             self._revoke(number, fact)
         elif isinstance(fact, TradeSkipped):
-            self._skipped[fact.ticket] = fact.reason
+            self._skipped.setdefault(fact.ticket, []).append((number, fact.reason))
 
     def _revoke(self, number: int, fact: SessionRevoked) -> None:
         known = self._sessions.get(fact.session)
         if known is None or known.owner != fact.owner or known.revoked_at is not None:
             return
-        self._sessions[fact.session] = SessionRecord(
-            owner=known.owner,
-            scope=known.scope,
-            expiry_s=known.expiry_s,
-            authorised_at=known.authorised_at,
-            revoked_at=number,
-        )
+        self._sessions[fact.session] = replace(known, revoked_at=number)
 
     def _move(self, number: int, owner: Address, market: MarketId, token: Address, delta: int) -> None:
         numbers, totals = self._funds.setdefault((owner, market, token), ([], []))
@@ -135,7 +151,7 @@ class Ledger:
             totals.append(total)
 
     def _settle(self, number: int, fact: TradeSettled) -> None:
-        self._settled_tickets[fact.ticket] = (number, fact)
+        self._settled_tickets.setdefault(fact.ticket, (number, fact))
         self._settled_lots.setdefault(fact.maker_order, []).append((number, (fact.maker_from, fact.maker_to)))
         self._settled_lots.setdefault(fact.taker_order, []).append((number, (fact.taker_from, fact.taker_to)))
         market = self._markets.get(fact.market)
@@ -228,4 +244,5 @@ class Ledger:
 
     def skip_reason(self, ticket: TicketDigest) -> int | None:
         """Why a batch last passed over a ticket, or None."""
-        return self._skipped.get(ticket)
+        rows = self._skipped.get(ticket)
+        return rows[-1][1] if rows else None

@@ -395,6 +395,15 @@ class MarketKernel:
         actions.extend(self.settling.on_tick(now_ms))
         return actions
 
+    def unwind(self, to_block: int, was_last: BlockRef, now_ms: int) -> None:
+        """The chain took back its blocks after `to_block`, up to `was_last`; the ledger has forgotten them."""
+        self.windows.unwind(to_block)
+        self.shown.unwind()
+        known = self.desk.ledger.has_session
+        self._strangers = sum(not known(session) for session in self.feeds.sessions())
+        self.settling.wait_for(was_last.number)
+        self.completion.settle_again(now_ms)
+
     def _answer_missed_offers(self, now_ms: int) -> list[Action]:
         """Offers on own orders that came while this node could not sign, as after a restart.
 

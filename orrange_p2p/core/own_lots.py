@@ -35,6 +35,7 @@ class OwnLots:
 
     def __init__(self) -> None:
         self._locks: dict[OrderId, list[OwnLock]] = {}
+        self._dropped_before_s = 0  # locks with earlier deadlines may be gone
         self._nonces: dict[tuple[Address, int], TicketDigest] = {}
 
     def claim_nonce(self, taker: Address, ticket_nonce: int, digest: TicketDigest) -> bool:
@@ -50,6 +51,8 @@ class OwnLots:
             start_s: unix seconds at which the ticket's epoch starts.
             besides: a ticket whose own lock does not count.
         """
+        if start_s < self._dropped_before_s:  # the chain's time fell: it took back blocks
+            return False
         for lock in self._locks.get(order_id, ()):
             if lock.digest == besides or not overlaps(lock.lots, lots):
                 continue
@@ -93,6 +96,7 @@ class OwnLots:
         A ticket is signed until its own deadline at most and starts `ticket_life_s` before it, so signed lots are kept
         that much longer than they can settle. Spec: [TICK-10].
         """
+        self._dropped_before_s = max(self._dropped_before_s, chain_time_s - ticket_life_s)
         for order_id in list(self._locks):
             kept = [lock for lock in self._locks[order_id] if not _is_over(lock, epoch, chain_time_s - ticket_life_s)]
             if kept:

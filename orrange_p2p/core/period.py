@@ -61,6 +61,14 @@ class Periods:
             self._known = (number, period)
         return self._known[1]
 
+    def unwind(self, to_block: int) -> None:
+        """Forget the period if its anchor may be another one, now that blocks after `to_block` are gone."""
+        standings = self._known[1].standings if self._known is not None else None
+        anchor = standings.anchor if standings is not None else None
+        stands_on = anchor.number if anchor is not None else -1
+        if self._ledger.last_block is None or stands_on >= to_block:
+            self._known = None
+
     def _compute(self, number: int) -> Period | None:
         limit_s = self._rules.anchor_limit_s(number)
         needs_bonds = self._rules.preset.bond_multiple > 0

@@ -45,6 +45,7 @@ class Settling:
         self._group_after_ms = ticket_life_s // 6 * 1000
         self._unsettled: dict[TicketDigest, Unsettled] = {}
         self._groups: dict[Digest, _Group] = {}
+        self._idle_before = 0  # the block number from which on tickets are looked at
         self.missed: list[TicketDigest] = []
 
     def __len__(self) -> int:
@@ -58,6 +59,10 @@ class Settling:
             group = self._groups.setdefault(trade.ticket.group, _Group(taker_order=trade.ticket.taker_order))
             group.is_taker = group.is_taker or not is_maker
             self.add_leg(digest, trade, now_ms=now_ms)
+
+    def wait_for(self, number: int) -> None:
+        """Look at no ticket before the chain is as long as it was: what it took back may settle again by itself."""
+        self._idle_before = max(self._idle_before, number)
 
     def awaits_legs(self, group: Digest) -> bool:
         """Whether an own ticket is a leg of this group, so that tickets of other makers matter too."""
@@ -79,6 +84,8 @@ class Settling:
     def on_tick(self, now_ms: int) -> list[Action]:
         """Submit what is due, drop what is settled, report what can settle no more."""
         last = self._ledger.last_block
+        if self._idle_before and (last is None or last.number < self._idle_before):
+            return []
         actions: list[Action] = []
         for digest, row in list(self._unsettled.items()):
             if self._ledger.settled_in(digest) is not None:

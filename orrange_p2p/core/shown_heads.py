@@ -18,6 +18,13 @@ class ShownHeads:
         self._tree = HeadTree()
         self._strangers: tuple[Address, ...] = ()
 
+    def unwind(self) -> None:
+        """Show no more of sessions that the chain knew only by blocks that it took back."""
+        unknown = [head.session for head in self._tree.heads() if not self._ledger.has_session(head.session)]
+        for session in unknown:
+            self._tree = self._tree.drop(session)
+        self._strangers = (*self._strangers, *unknown)
+
     def tree(self) -> HeadTree:
         """The tree of now; costs O(log n) hashes for each head that changed since it was last asked for."""
         strangers: list[Address] = []

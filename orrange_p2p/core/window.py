@@ -51,6 +51,7 @@ class Windows:
         self.period: Period = first_period(feeds.market_id)
         self.engine = Engine(feeds.market_id, self.period)
         self.current: Window | None = None
+        self._newest = -1  # the newest epoch worked on, also if its window stood on a block that is gone
         self.absent: tuple[Address, ...] = ()
         self._absent_now: frozenset[Address] = frozenset()
         self._left_out: frozenset[Address] = frozenset()
@@ -125,9 +126,7 @@ class Windows:
     def due(self, now_ms: int) -> Epoch | None:
         """The newest epoch whose window is open by the clock and was not worked on, or None."""
         newest = self._newest_open(now_ms)
-        if newest < 0 or (self.current is not None and newest <= self.current.epoch):
-            return None
-        return Epoch(newest)
+        return Epoch(newest) if newest > self._newest else None
 
     def newest_known(self, now_ms: int) -> Epoch | None:
         """The newest epoch that is open by the clock and has its fund block, whether worked on or not; None if none is.
@@ -213,7 +212,24 @@ class Windows:
             again += [order for order in self.keeper.orders() if order.order.session in newly_absent]
         return again
 
+    def unwind(self, to_block: int) -> None:
+        """The chain took back every block after `to_block`: what may stand on one of them is computed anew.
+
+        A block is a fund block by the one after it, so `to_block` itself is none any more. The epoch of a window that
+        is gone is not worked on again: the next one comes as soon as the new chain has its fund block.
+        """
+        self.periods.unwind(to_block)
+        if self._ledger.last_block is not None and self.keeper.block_number < to_block:
+            return
+        self.keeper.forget()
+        self.engine = Engine(self._feeds.market_id, self.period)
+        self.current = None
+        self.absent = ()
+        self._left_out = frozenset()
+        self._deferred = {}
+
     def _close(self, epoch: Epoch, block: BlockRef) -> Window:
+        self._newest = epoch
         self.current = Window(
             epoch=epoch,
             block=block,

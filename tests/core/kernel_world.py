@@ -14,6 +14,7 @@ from orrange_p2p.core.events import (
     AcceptRequest,
     Action,
     BlockAdded,
+    BlocksUnwound,
     CancelAllRequested,
     CancelRequested,
     CutFeed,
@@ -45,7 +46,7 @@ from orrange_p2p.core.events import (
     TicketsLoaded,
 )
 from orrange_p2p.core.evidence import VerifiedEvidence, verify_evidence
-from orrange_p2p.core.facts import BlockFacts, Fact, FundsChanged, SessionAuthorised, TradeSettled
+from orrange_p2p.core.facts import BlockFacts, BondChanged, Fact, FundsChanged, SessionAuthorised, TradeSettled
 from orrange_p2p.core.frames import decode_ticket_message, encode_ticket_message
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.kernel import Kernel
@@ -203,6 +204,26 @@ class World:
         for peer in self.peers:
             self.feed(peer, BlockAdded(now_ms=self.now_ms, block=block))
         return block
+
+    def reorganise(self, depth: int, *facts: Fact) -> None:
+        """The last `depth` blocks give way to as many others and one more with `facts`, for everybody at once.
+
+        What the old ones settled is not in the new ones; who wants it there has to say so again.
+        """
+        times = [block.time_s for block in self._blocks[len(self._blocks) - depth :]]
+        for block in self._blocks[len(self._blocks) - depth :]:
+            for fact in block.facts:
+                if isinstance(fact, TradeSettled):
+                    del self.settled[fact.ticket]
+        del self._blocks[len(self._blocks) - depth :]
+        for peer in self.peers:
+            self.feed(peer, BlocksUnwound(now_ms=self.now_ms, to_block=len(self._blocks) - 1))
+        for number, time_s in enumerate([*times, self.now_ms // 1000]):
+            block = self._mine(
+                facts if number == depth else (BondChanged(owner=Address(bytes(20)), amount=self.now_ms),), time_s
+            )
+            for peer in self.peers:
+                self.feed(peer, BlockAdded(now_ms=self.now_ms, block=block))
 
     def _mine(self, facts: tuple[Fact, ...], time_s: int) -> BlockFacts:
         number = len(self._blocks)
