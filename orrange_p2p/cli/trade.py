@@ -208,7 +208,9 @@ def _instructions_word(trade: Mapping[str, Any], *, short: bool = False) -> str:
     version = f"v{told['version']}" if short else f"version {told['version']}"
     if trade["side"] == "buy":
         return f"{version}, received"
-    return f"{version}, {'delivered' if told['is_delivered'] else 'on its way'}"
+    if told["is_delivered"]:
+        return f"{version}, delivered"
+    return f"{version}, {'on its way' if told['is_due'] else 'given up'}"
 
 
 def _time(unix_s: int) -> str:

@@ -73,6 +73,10 @@ class InstructionRecord:
         """Whether the buyer's node holds this version or one above it."""
         return self.receipt >= self.version
 
+    def is_due(self, now_ms: int) -> bool:
+        """Whether it is still to be delivered; after 30 days that is given up. Spec: [DM-3]."""
+        return not self.is_delivered and now_ms - self.since_ms <= DELIVERY_MS
+
 
 class _Shelf:
     """The newest instructions of at most `MAX_TICKETS` tickets; the oldest makes room for a further ticket."""
@@ -139,6 +143,8 @@ class InstructionBook:
     def write(self, parties: Parties | None, ticket: TicketDigest, text: str, now_ms: int) -> InstructionRecord:
         """The record to be kept of what the owner wrote: the next version, or the last if it says the same.
 
+        What says the same as a version whose delivery was given up is the next version: it is to be tried again.
+
         Raises:
             OrderError: no such ticket, not its seller, no such text, or all versions used up; the text is not in it.
         """
@@ -152,7 +158,8 @@ class InstructionBook:
             raise OrderError("text", f"{len(text)} characters", "DM-1", f"text: {fault}")
         known = self.written(ticket)
         version = 1 if known is None else max(known.version, known.receipt) + 1
-        if known is not None and known.text == text and version == known.version + 1:
+        is_same = known is not None and known.text == text and version == known.version + 1
+        if known is not None and is_same and (known.is_delivered or known.is_due(now_ms)):
             return known
         if version > MAX_VERSION:
             message = f"version: expected at most {MAX_VERSION} versions of a ticket's instructions, was one more"
@@ -186,6 +193,5 @@ class InstructionBook:
 
     def due(self, now_ms: int) -> tuple[InstructionRecord, ...]:
         """What is still to be delivered, longest waiting first. Spec: [DM-3]."""
-        waiting = (one for one in self._written.records.values() if not one.is_delivered)
-        young = (one for one in waiting if now_ms - one.since_ms <= DELIVERY_MS)
-        return tuple(sorted(young, key=lambda one: (one.since_ms, one.ticket)))
+        waiting = (one for one in self._written.records.values() if one.is_due(now_ms))
+        return tuple(sorted(waiting, key=lambda one: (one.since_ms, one.ticket)))

@@ -14,13 +14,15 @@ import structlog
 import trio
 
 from orrange_p2p.core.direct_frames import decode_boxed, encode_boxed
-from orrange_p2p.core.instructions import InstructionBook, InstructionRecord, Parties
+from orrange_p2p.core.instructions import InstructionBook, InstructionRecord, Parties, Party
+from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Instructions, Receipt
 from orrange_p2p.core.types import Address, PeerId, TicketDigest
 from orrange_p2p.core.verdicts import Ignore, Reject
 from orrange_p2p.errors import LocalProtocolError, NetworkError, OrderError, RemoteProtocolError
 from orrange_p2p.keys.boxes import BoxKey
 from orrange_p2p.launch.build import node_keys
+from orrange_p2p.net.addresses import multiaddr_text, parse_address
 from orrange_p2p.net.direct_streams import DirectStreams
 from orrange_p2p.net.network import Network
 from orrange_p2p.node import NodeParts
@@ -33,6 +35,8 @@ MAX_DELIVERIES = 8
 
 FindParties = Callable[[TicketDigest], Parties | None]
 """The parties of a complete ticket of kind 1 of this node's own; None of any other."""
+FindAddresses = Callable[[Address], tuple[bytes, ...]]
+"""Where a session's Presence says that it can be reached, as multiaddrs; nothing if it was not heard of."""
 
 _log = structlog.get_logger(__name__)
 
@@ -47,10 +51,16 @@ class PostParts:
     box_key: BoxKey
     clock_ms: Callable[[], int]
     find_parties: FindParties
+    find_addresses: FindAddresses
 
 
-def post_parts(node: NodeParts, find_parties: FindParties) -> PostParts:
+def post_parts(node: NodeParts, kernel: Kernel, find_parties: FindParties) -> PostParts:
     """What the post shares with a node of these parts; the key that opens boxes is the peer key's."""
+
+    def find_addresses(session: Address) -> tuple[bytes, ...]:
+        presence = kernel.presences.presence(session)
+        return presence.addresses if presence is not None else ()
+
     return PostParts(
         network=node.network,
         store=node.store,
@@ -58,6 +68,7 @@ def post_parts(node: NodeParts, find_parties: FindParties) -> PostParts:
         box_key=node_keys(node.store).peer.box_key(),
         clock_ms=node.clock_ms,
         find_parties=find_parties,
+        find_addresses=find_addresses,
     )
 
 
@@ -82,12 +93,16 @@ class InstructionPost:
         self._streams = DirectStreams(parts.network, self._take)
         self._counters: Counter[str] = Counter()
         self._changing = trio.Lock()
-        self._tried_s: dict[PeerId, float] = {}
+        self._tried_s: dict[PeerId, tuple[float, bool]] = {}
         self._busy: dict[PeerId, None] = {}
 
     def statistics(self) -> Mapping[str, object]:
         """Counters since the start: what was taken, ignored and rejected by rule, delivered, and the streams' own."""
         return {**self._counters, **asdict(self._streams.statistics())}
+
+    def now_ms(self) -> int:
+        """The time that records are marked with."""
+        return self._parts.clock_ms()
 
     def role(self, ticket: TicketDigest) -> Way | None:
         """Whether this node would write a ticket's instructions or receive them; None if neither."""
@@ -129,7 +144,7 @@ class InstructionPost:
         return Instructions(ticket_digest=record.ticket, version=record.version, box=box)
 
     async def run(self) -> None:
-        """Deliver what is due, when its buyer's peer connects and every so often after that, until cancelled.
+        """Deliver what is due, when its buyer's peer is connected and every so often after that, until cancelled.
 
         Raises:
             StoreError: the store failed.
@@ -137,43 +152,68 @@ class InstructionPost:
         limit = trio.CapacityLimiter(MAX_DELIVERIES)
         async with trio.open_nursery() as nursery:
             while True:
-                for peer in [peer for peer in self._tried_s if not self._parts.network.is_connected(peer)]:
-                    del self._tried_s[peer]  # tried again as soon as it is back
-                for peer, records in self._due_by_peer().items():
-                    self._tried_s[peer] = trio.current_time()
-                    self._busy[peer] = None
-                    nursery.start_soon(self._deliver_all, limit, peer, records)
+                for party, records in self._due().items():
+                    self._tried_s[party.peer] = trio.current_time(), self._parts.network.is_connected(party.peer)
+                    self._busy[party.peer] = None
+                    nursery.start_soon(self._deliver_all, limit, party, records)
                 await trio.sleep(self._look_s)
 
-    def _due_by_peer(self) -> dict[PeerId, list[InstructionRecord]]:
-        """What is to be tried now."""
-        found: dict[PeerId, list[InstructionRecord]] = {}
-        for record in self.book.due(self._parts.clock_ms()):
-            parties = self._parts.find_parties(record.ticket)
-            if parties is not None and self._may_try(parties.buyer.peer):
-                found.setdefault(parties.buyer.peer, []).append(record)
+    def _due(self) -> dict[Party, list[InstructionRecord]]:
+        """What is to be tried now, by buyer."""
+        found: dict[Party, list[InstructionRecord]] = {}
+        records = self.book.due(self._parts.clock_ms())
+        parties = [(record, self._parts.find_parties(record.ticket)) for record in records]
+        buyers = {known.buyer.peer for _, known in parties if known is not None}
+        self._tried_s = {peer: tried for peer, tried in self._tried_s.items() if peer in buyers}
+        for record, known in parties:
+            if known is not None and self._may_try(known.buyer.peer):
+                found.setdefault(known.buyer, []).append(record)
         return found
 
     def _may_try(self, peer: PeerId) -> bool:
-        if peer in self._busy or not self._parts.network.is_connected(peer):
+        """Not while it is being tried, nor soon after, unless the peer came since."""
+        if peer in self._busy:
             return False
-        tried_s = self._tried_s.get(peer)
-        return tried_s is None or trio.current_time() - tried_s >= self._retry_s
+        tried_s, was_connected = self._tried_s.get(peer, (-self._retry_s, False))
+        has_come = self._parts.network.is_connected(peer) and not was_connected
+        return has_come or trio.current_time() - tried_s >= self._retry_s
 
-    async def _deliver_all(self, limit: trio.CapacityLimiter, peer: PeerId, records: list[InstructionRecord]) -> None:
+    async def _deliver_all(self, limit: trio.CapacityLimiter, party: Party, records: list[InstructionRecord]) -> None:
         """All that waits for one peer; the rest is tried later once one fails."""
         try:
             async with limit:
+                await self._reach(party)
                 for record in records:
-                    await self._deliver(peer, record)
+                    await self._deliver(party.peer, record)
         except NetworkError as error:
             self._counters["undelivered"] += 1
-            _log.debug("instructions not delivered", peer=peer.hex(), error=str(error))
+            _log.debug("instructions not delivered", peer=party.peer.hex(), error=str(error))
         except RemoteProtocolError as error:
             self._counters[f"rejected_{error.rule}"] += 1
-            self._parts.network.report(peer, error.rule)
+            self._parts.network.report(party.peer, error.rule)
         finally:
-            del self._busy[peer]
+            del self._busy[party.peer]
+
+    async def _reach(self, party: Party) -> None:
+        """Connect to a buyer's peer where its Presence says that it is, if it is not connected.
+
+        Raises:
+            NetworkError: it is at none of these addresses.
+        """
+        network = self._parts.network
+        if network.is_connected(party.peer):
+            return
+        for encoded in self._parts.find_addresses(party.session):
+            address = multiaddr_text(encoded)
+            if address is None or parse_address(address)[1] != party.peer:
+                continue
+            try:
+                await network.connect(address)
+            except NetworkError as error:
+                _log.debug("buyer not reached", address=address, error=str(error))
+            else:
+                return
+        raise NetworkError("expected the buyer's peer to be connected or at an address of its Presence, was neither")
 
     async def _deliver(self, peer: PeerId, record: InstructionRecord) -> None:
         message = self._seal(record, self._parts.find_parties(record.ticket))

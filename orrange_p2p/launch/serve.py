@@ -83,7 +83,7 @@ async def serve_node(config: NodeConfig, *, on_started: Callable[[Node], None] |
 
         node = Node(parts, on_note=hear)
         tickets = EscrowTickets(node.kernel, parts.store)
-        post = InstructionPost(post_parts(parts, tickets.parties))
+        post = InstructionPost(post_parts(parts, node.kernel, tickets.parties))
         await opened.enter_async_context(node.running())
         nursery = await opened.enter_async_context(trio.open_nursery())
         control = ControlServer(config.socket_path, control_methods(node, config.network, measurements, post))

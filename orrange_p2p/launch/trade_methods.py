@@ -57,13 +57,13 @@ class _OwnTrades:
         """Write how a ticket is to be paid, as its seller."""
         record, config = await self._find(params)
         written = await self._post.instruct(record.ticket, read_text(params, "text"))
-        return {"market": config.name, "trade": self._row(record, config), "instructions": _told(written)}
+        return {"market": config.name, "trade": self._row(record, config), "instructions": self._told(written)}
 
     async def instructions(self, params: Params) -> Mapping[str, Any]:
         """How a ticket is to be paid: what its seller wrote, here or as it came. None if there is nothing yet."""
         record, config = await self._find(params)
         found = self._instructions(record.ticket)
-        told = None if found is None else {**_told(found), "text": found.text}
+        told = None if found is None else {**self._told(found), "text": found.text}
         return {"market": config.name, "trade": self._row(record, config), "instructions": told}
 
     async def _records(self) -> list[TradeRecord]:
@@ -114,7 +114,7 @@ class _OwnTrades:
             "payment_method": ticket.payment_method if is_escrow else None,
             "arbitrator": f"0x{ticket.arbitrator.hex()}" if is_escrow else None,
             "security": ticket.security if is_escrow else None,
-            "instructions": None if told is None else _told(told),
+            "instructions": None if told is None else self._told(told),
             "may_instruct": own.side is Side.SELL and self._post.role(record.ticket) == "written",
         }
 
@@ -128,11 +128,11 @@ class _OwnTrades:
         last = ledger.last_block
         return "expired" if last is not None and last.time_s > trade.ticket.deadline_s else "agreed"
 
-
-def _told(record: InstructionRecord) -> Mapping[str, Any]:
-    return {
-        "version": record.version,
-        "since_ms": record.since_ms,
-        "is_delivered": record.is_delivered,
-        "held_by_buyer": record.receipt or None,
-    }
+    def _told(self, record: InstructionRecord) -> Mapping[str, Any]:
+        return {
+            "version": record.version,
+            "since_ms": record.since_ms,
+            "is_delivered": record.is_delivered,
+            "is_due": record.is_due(self._post.now_ms()),
+            "held_by_buyer": record.receipt or None,
+        }

@@ -44,3 +44,13 @@ def multiaddr_bytes(address: str) -> bytes:
         ConfigError: It is none.
     """
     return bytes(parse_address(address)[0].to_bytes())
+
+
+def multiaddr_text(encoded: bytes) -> str | None:
+    """A multiaddr as people write it, one that `parse_address` takes; None if the bytes are no such thing."""
+    try:
+        text = str(Multiaddr(encoded))
+        parse_address(text)
+    except Exception:  # noqa: BLE001 - border: the multiaddr library raises what its parts raise
+        return None
+    return text

@@ -230,6 +230,9 @@ def test_delivery_is_given_up_after_thirty_days_and_the_longest_waiting_goes_fir
     assert book.due(10) == (early, late)
     assert book.due(DELIVERY_MS + 5) == (early, late)
     assert book.due(DELIVERY_MS + 6) == (late,)
+    assert write(book, "b", DELIVERY_MS + 5).version == 1
+    assert write(book, "b", DELIVERY_MS + 6).version == 2
+    assert [record.ticket for record in book.due(DELIVERY_MS + 9)] == [OTHER, TICKET]
 
 
 def test_the_oldest_ticket_makes_room_and_its_place_is_taken() -> None:

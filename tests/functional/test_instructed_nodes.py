@@ -131,7 +131,7 @@ async def home_of(parts: NodeParts, network: NetworkConfig, socket: Path) -> Asy
 
     node = Node(parts, on_note=hear)
     tickets = EscrowTickets(node.kernel, parts.store)
-    post = InstructionPost(post_parts(parts, tickets.parties), retry_s=0.5, look_s=0.05)
+    post = InstructionPost(post_parts(parts, node.kernel, tickets.parties), retry_s=0.5, look_s=0.05)
     async with node.running(), trio.open_nursery() as nursery:
         methods = control_methods(node, network, Measurements(), post)
         await nursery.start(ControlServer(socket, methods).run)
@@ -232,7 +232,7 @@ def check_restart(buyer: Home, ticket: TicketDigest) -> None:
     again = EscrowTickets(kernel, parts.store)
     assert again.parties(ticket) == parties
     assert again.parties(TicketDigest(bytes(32))) is None
-    assert InstructionPost(post_parts(parts, again.parties)).book.received(ticket) == received
+    assert InstructionPost(post_parts(parts, kernel, again.parties)).book.received(ticket) == received
 
 
 async def until_delivered(seller: Home, ticket: TicketDigest) -> None:

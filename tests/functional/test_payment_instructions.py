@@ -15,6 +15,7 @@ from orrange_p2p.core.types import Address, TicketDigest
 from orrange_p2p.errors import NetworkError, OrderError, RemoteProtocolError
 from orrange_p2p.keys.peer import PeerKey
 from orrange_p2p.launch.instruction_post import InstructionPost, PostParts
+from orrange_p2p.net.addresses import multiaddr_bytes
 from orrange_p2p.net.direct_streams import PROTOCOL, DirectStreams
 from orrange_p2p.net.framing import FramedStream
 from orrange_p2p.net.network import Network
@@ -55,6 +56,7 @@ class Sides:
         self._start, self._nursery = start, nursery
         self._disk = MemoryDisk()
         self.now_ms = 1000
+        self.addresses: dict[Address, tuple[bytes, ...]] = {}
 
     async def __call__(self, key: PeerKey, *tickets: TicketDigest, retry_s: float = 0.3) -> Side:
         network = await self._start(seed=key.seed())
@@ -67,6 +69,7 @@ class Sides:
             box_key=key.box_key(),
             clock_ms=lambda: self.now_ms,
             find_parties=known.get,
+            find_addresses=lambda session: self.addresses.get(session, ()),
         )
         post = InstructionPost(parts, retry_s=retry_s, look_s=0.02)
         self._nursery.start_soon(post.run)
@@ -85,6 +88,7 @@ class Sides:
                 box_key=parts.box_key,
                 clock_ms=parts.clock_ms,
                 find_parties=parts.find_parties,
+                find_addresses=parts.find_addresses,
             )
         )
 
@@ -164,6 +168,28 @@ async def test_instructions_wait_for_the_buyer_to_come_and_to_know_the_ticket(st
         buyer.tickets[TICKET] = PARTIES
         await until(lambda: seller.post.book.written(TICKET).is_delivered)
         assert buyer.post.book.received(TICKET).text == TEXT
+
+
+async def test_a_buyer_is_looked_for_where_its_presence_says_that_it_is(start: Running) -> None:
+    async with sides_of(start) as make:
+        seller, buyer = await make(SELLER, TICKET), await make(BUYER, TICKET)
+        gone = b"\x04\x7f\x00\x00\x01\x06\x00\x01" + b"\xa5\x03\x26" + BUYER.peer_id()
+        make.addresses[session_of(BUYER)] = (gone, multiaddr_bytes(buyer.network.addresses()[0]))
+        await seller.post.instruct(TICKET, TEXT)
+        await until(lambda: seller.post.book.written(TICKET).is_delivered)
+        assert buyer.post.book.received(TICKET).text == TEXT
+
+
+async def test_nobody_is_dialled_at_anothers_address_or_at_garbage(start: Running) -> None:
+    async with sides_of(start) as make:
+        seller = await make(SELLER, TICKET)
+        third = await start(seed=THIRD.seed())
+        strange = (b"", b"\xff" * 8, b"\x04\x7f", multiaddr_bytes(third.addresses()[0]))
+        make.addresses[session_of(BUYER)] = strange
+        await seller.post.instruct(TICKET, TEXT)
+        await until(lambda: seller.post.statistics().get("undelivered", 0) > 1)
+        assert seller.network.connected_peers() == ()
+        assert seller.post.statistics()["opened"] == 0
 
 
 async def test_nobody_writes_but_the_seller_of_a_complete_ticket(start: Running) -> None:
