@@ -25,6 +25,7 @@ VERSION_MAX = 16
 RANGES_MAX = 1024
 IDS_MAX = 4096
 TOLD_HEADS_MAX = 2048
+RUN_ENTRIES_MAX = 4096
 PROOFS_MAX = 16
 PROOF_BYTES_MAX = 8 * 1024
 
@@ -364,7 +365,13 @@ SYNC_FRAMES = tagged(
     {
         1: record(one_of(1), U64, ADDRESS, ascending(DIGEST, at_most=256)),
         3: record(one_of(3), U64, DIGEST, ADDRESS, U64, U64),
-        4: record(one_of(4), U64, boolean, sequence(encoded_entry), sequence(encoded_entry, at_most=1 + HASHES_MAX)),
+        4: record(
+            one_of(4),
+            U64,
+            boolean,
+            sequence(encoded_entry, at_most=RUN_ENTRIES_MAX),
+            sequence(encoded_entry, at_most=1 + HASHES_MAX),
+        ),
         5: compare,
         6: differences,
         7: record(one_of(7), U64, DIGEST, ADDRESS),

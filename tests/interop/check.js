@@ -8,7 +8,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { checkCbor, checkMessage, checkSignature } from "./checks/codec.js";
+import { checkCbor, checkLimit, checkMessage, checkSignature } from "./checks/codec.js";
 import { checkTyped } from "./checks/eip712.js";
 import { checkMatching, checkPeriod } from "./checks/matching.js";
 import { checkAbsence, checkEvidence, checkNewest, checkPresence } from "./checks/peers.js";
@@ -29,6 +29,7 @@ const PROTOCOL = join(dirname(fileURLToPath(import.meta.url)), "../../protocol")
 const KNOWN = [
   [/^codec\/cbor\.json$/, [], checkCbor],
   [/^codec\/messages\.json$/, [], checkMessage],
+  [/^codec\/limits\.json$/, [], checkLimit],
   [/^codec\/signatures\.json$/, [], checkSignature],
   [/^eip712\/[a-z_]+\.json$/, ["primaryType"], checkTyped],
   [/^feeds\/starts\.json$/, WORLD, checkStart],

@@ -16,6 +16,7 @@ from tests.vectors import (  # noqa: E402
     base_cases,
     codec_cases,
     edge_cases,
+    limit_cases,
     placed_cases,
     spaced_cases,
     start_cases,
@@ -30,6 +31,7 @@ def compute_vectors() -> dict[str, Any]:
     feed_worlds = [*world_cases.feed_worlds(), *placed_cases.day_worlds()]
     files: dict[str, Any] = {
         "codec/cbor.json": {"cases": codec_cases.cbor_cases()},
+        "codec/limits.json": {"cases": limit_cases.limit_cases()},
         "codec/messages.json": {"cases": codec_cases.message_cases()},
         "codec/signatures.json": {"cases": codec_cases.signature_cases()},
         "feeds/feeds.json": {

@@ -125,6 +125,21 @@ def test_messages_are_read_or_refused(case: Case) -> None:
         assert WRITERS[kind](READERS[kind](encoded)) == encoded
 
 
+def joined(pieces: list[Any]) -> bytes:
+    """The bytes that pieces come to, each as often as it says."""
+    return b"".join((octets(one) if isinstance(one, str) else joined(one)) * int(times) for one, times in pieces)
+
+
+@pytest.mark.parametrize("case", cases_of("codec/limits.json"))
+def test_messages_are_read_up_to_their_limits(case: Case) -> None:
+    """[CBOR-4]: a list or a message as long as may be, and one more; a frame's stream refuses one that is too long."""
+    encoded, kind = joined(case["pieces"]), case["message"]
+    is_too_long = kind == "sync_frame" and len(encoded) > frames.MAX_SYNC_FRAME_BYTES
+    assert (is_too_long or is_refused(READERS[kind], encoded)) == (case["refused"] is not None)
+    if case["refused"] is None:
+        assert WRITERS[kind](READERS[kind](encoded)) == encoded
+
+
 @pytest.mark.parametrize("case", cases_of("codec/signatures.json"))
 def test_signatures_recover_to_whom_they_should(case: Case) -> None:
     """[SIGN-3]."""

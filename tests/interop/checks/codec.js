@@ -35,6 +35,14 @@ export function checkMessage(one, { schema }) {
   if (one.refused === null) same("written again", one.encoded, encode(decode(one.encoded)));
 }
 
+// The bytes that pieces come to, each as often as it says.
+const joined = (pieces) =>
+  pieces.map(([one, times]) => (Array.isArray(one) ? joined(one) : one.slice(2)).repeat(Number(times))).join("");
+
+export function checkLimit({ name, message, pieces, refused, ...more }, world) {
+  checkMessage({ name, message, encoded: `0x${joined(pieces)}`, refused, ...more }, world);
+}
+
 export async function checkSignature(one) {
   hasForm("a case", one, "name", "digest", "signature", "signer");
   same("signer", one.signer, await recover(one.digest, one.signature));
