@@ -29,6 +29,9 @@ HELD_BY = {
         "tests/functional/test_devnet.py::"
         "test_a_killed_peer_comes_back_with_the_printed_command_and_contradicts_nothing"
     ),
+    "orrange demo --cross-chain --json": (
+        "tests/functional/test_cross_chain_demo.py::test_one_swap_completes_and_one_is_refunded_between_two_chains"
+    ),
     "orrange node run --config net/peer-0/node.toml": (
         "tests/cli/test_nodes.py::test_a_node_killed_while_it_trades_has_lost_nothing_it_acknowledged"
     ),

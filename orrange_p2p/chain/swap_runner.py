@@ -31,6 +31,8 @@ POLL_S = 1.0
 LOOK_LIMIT_S = 20
 """A chain that takes longer to answer counts as silent. Spare of the margin that every pact has."""
 
+TELL_LIMIT_S = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockSeen:
@@ -123,7 +125,8 @@ class SwapRunner:
                         nursery.start_soon(self._act, action)
                 if self.record.outcome is None:
                     await trio.sleep(self._poll_s)
-            nursery.cancel_scope.cancel()
+            # What ended the swap was seen before its own sender heard of it: let that one tell.
+            nursery.cancel_scope.deadline = trio.current_time() + TELL_LIMIT_S
         return self.record.outcome
 
     async def _look(self) -> ChainsRead:

@@ -26,6 +26,7 @@ EPILOG = examples(
     ("orrange demo --peers 3 --events 100 --json", "prints the report as one line"),
     ("orrange demo --flow orders.csv.gz --events 2000 --speed 20", "replays another flow, faster"),
     ("orrange demo --keep run", "keeps the stores: orrange store digest run/peer-0"),
+    ("orrange demo --cross-chain", "two processes swap between two chains, once to the end, once to a refund"),
 )
 
 Peers = Annotated[int, typer.Option("--peers", min=2, max=20, help="Peers, each with an owner of its own.")]
@@ -46,15 +47,23 @@ Seed = Annotated[str, typer.Option("--seed", metavar="TEXT", help="All keys deri
 Keep = Annotated[
     Path | None, typer.Option("--keep", metavar="DIR", help="Keep the peers' stores in this empty directory.")
 ]
+CrossChain = Annotated[
+    bool,
+    typer.Option(
+        "--cross-chain", metavar="", help="Instead: swaps between two anvil chains; takes --seed and --json only."
+    ),
+]
 
 
 def demo_command(
+    context: typer.Context,
     peers: Peers = 5,
     events: Events = DEFAULT_EVENTS,
     flow: Flow = None,
     speed: Speed = 8,
     seed: Seed = DEFAULT_SEED,
     keep: Keep = None,
+    cross_chain: CrossChain = False,
     as_json: AsJson = False,
 ) -> None:
     """Run peers and a chain in this process, replay an order flow, watch it trade, check the outcome.
@@ -66,6 +75,11 @@ def demo_command(
     from orrange_p2p.core.presets import PRESETS
 
     configure_logs("warning")
+    if cross_chain:
+        from orrange_p2p.cli.cross_chain import show_cross_chain
+
+        _refuse_options_besides(context, "cross_chain", "seed", "as_json")
+        raise typer.Exit(show_cross_chain(seed, as_json=as_json))
     out = console()
     if not as_json:
         out.print(describe_preset(PRESETS["demo"]), style="dim", soft_wrap=True)
@@ -77,6 +91,14 @@ def demo_command(
         )
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(print_report(report, as_json=as_json, kept=None if keep is None else str(keep / "peer-0")))
+
+
+def _refuse_options_besides(context: typer.Context, *taken: str) -> None:
+    """Wrong usage, if an option was given that would count for nothing."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in taken and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"expected no --{name} beside --cross-chain")
 
 
 def _read_plan(peers: int, events: int, flow: Path | None, speed: float, seed: str, keep: Path | None) -> "DemoPlan":
@@ -95,7 +117,7 @@ def _run(plan: "DemoPlan", *, as_json: bool, out: "Console") -> "Report | None":
 
     from orrange_p2p.cli.watch import DemoWatch
     from orrange_p2p.launch.demo import DemoState, run_demo
-    from orrange_p2p.launch.serve import stopping_on_signals
+    from orrange_p2p.launch.process import stopping_on_signals
 
     state = DemoState()
     watch = DemoWatch(state, title=f"orrange demo, {plan.peers} peers, one chain", all_events=len(plan.events))

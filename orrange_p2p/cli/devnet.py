@@ -78,7 +78,7 @@ def _run(plan: "DevnetPlan", *, as_json: bool, hold: bool) -> "Report | None":
 
     from orrange_p2p.cli.report import print_report
     from orrange_p2p.launch.devnet import open_devnet
-    from orrange_p2p.launch.serve import stopping_on_signals
+    from orrange_p2p.launch.process import stopping_on_signals
 
     async def run() -> "Report | None":
         report = None

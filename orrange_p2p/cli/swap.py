@@ -1,5 +1,6 @@
 """`orrange swap`: swap between two chains with one counterparty, whom nobody needs to trust."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -220,21 +221,26 @@ def _described(record: "SwapRecord", leg: "Leg") -> str:
     )
 
 
-def _print_step(step: "SwapStep", *, as_json: bool) -> None:
-    described = _describe_step(step)
-    if as_json:
-        print_json(described)
-        return
+def step_text(described: Mapping[str, Any]) -> str:
+    """A step of `orrange swap run --json` for a person."""
     lock = f"{described['lock']} lock"
     match described["step"]:
         case "seen":
             final = ", final" if described["final"] else ""
-            typer.echo(f"{lock}: {described['state']} at block {described['block']}{final}")
+            return f"{lock}: {described['state']} at block {described['block']}{final}"
         case "trouble":
-            typer.echo(f"{lock}: {described['message']}; it will be tried again", err=True)
+            return f"{lock}: {described['message']}; it will be tried again"
         case deed:
             where = f"in block {described['block']}, {described['gas_used']:,} gas"
-            typer.echo(f"{lock}: we {deed} {where}, {described['transaction']}")
+            return f"{lock}: we {deed} {where}, {described['transaction']}"
+
+
+def _print_step(step: "SwapStep", *, as_json: bool) -> None:
+    described = _describe_step(step)
+    if as_json:
+        print_json(described)
+    else:
+        typer.echo(step_text(described), err=described["step"] == "trouble")
 
 
 def _describe_step(step: "SwapStep") -> dict[str, Any]:

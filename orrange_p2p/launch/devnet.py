@@ -28,9 +28,9 @@ from orrange_p2p.launch.devnet_remote import RemoteNode, RemoteTrader, ask_all
 from orrange_p2p.launch.directory import open_directory
 from orrange_p2p.launch.flow import FlowEvent
 from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, Need, compute_needs, first_funded_epoch, found_network
+from orrange_p2p.launch.process import wall_clock_ms
 from orrange_p2p.launch.replay import Replay
 from orrange_p2p.launch.report import Measurements, Report, measure_latency
-from orrange_p2p.launch.serve import wall_clock_ms
 
 DEVNET_PRESET = "dev"
 SPARE = Need(base=10 * 10**8, quote=10_000 * 10**6)  # ten bitcoin and ten thousand dollars for orders by hand

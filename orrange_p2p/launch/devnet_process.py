@@ -43,12 +43,14 @@ class Warden:
 
     def __init__(self, process: trio.Process) -> None:
         self._process = process
+        self._telling = trio.Lock()
 
     async def watch(self, pid: int) -> None:
         """From now on, end this process if this one goes."""
         if self._process.stdin is not None and self._process.poll() is None:
             try:
-                await self._process.stdin.send_all(b"%d\n" % pid)
+                async with self._telling:
+                    await self._process.stdin.send_all(b"%d\n" % pid)
             except trio.BrokenResourceError:
                 return
 

@@ -1,10 +1,7 @@
 """One node as a program: from its configuration to serving, until it is told to stop."""
 
-import signal
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import trio
 
@@ -18,42 +15,12 @@ from orrange_p2p.launch.build import build_parts, deployment_of, network_id, nod
 from orrange_p2p.launch.escrow_tickets import EscrowTickets
 from orrange_p2p.launch.instruction_post import InstructionPost, post_parts
 from orrange_p2p.launch.methods import control_methods
+from orrange_p2p.launch.process import stopping_on_signals, wall_clock_ms
 from orrange_p2p.launch.report import Measurements
 from orrange_p2p.node import Node, NodeParts
 from orrange_p2p.store.lmdb_store import LmdbStore
 
-if TYPE_CHECKING:
-    from trio_typing import TaskStatus  # the stubs that libp2p brings along hide trio's own
-
 _CHAIN_PATIENCE_S = 5
-
-
-def wall_clock_ms() -> int:
-    """Unix milliseconds of this machine."""
-    return time.time_ns() // 1_000_000
-
-
-@asynccontextmanager
-async def stopping_on_signals() -> AsyncIterator[trio.CancelScope]:
-    """Cancel the block on SIGINT or SIGTERM; a second signal then does what it does by default.
-
-    Yields the scope that is cancelled, so that the caller can tell why the block ended. Only in the main thread.
-    """
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as scope:
-            await nursery.start(_cancel_on_signal, scope)
-            yield scope
-        nursery.cancel_scope.cancel()
-
-
-async def _cancel_on_signal(
-    scope: trio.CancelScope, *, task_status: "TaskStatus[None]" = trio.TASK_STATUS_IGNORED
-) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            break
-    scope.cancel()
 
 
 async def serve_node(config: NodeConfig, *, on_started: Callable[[Node], None] | None = None) -> None:

@@ -13,7 +13,7 @@ from orrange_p2p.core.swap_terms import PREIMAGE_BYTES, Leg, Preimage, compute_h
 from orrange_p2p.core.swaps import SwapOutcome, SwapRole, begin_swap, latest_opening_s
 from orrange_p2p.core.types import Digest
 from orrange_p2p.errors import ConfigError
-from orrange_p2p.launch.serve import stopping_on_signals, wall_clock_ms
+from orrange_p2p.launch.process import stopping_on_signals, wall_clock_ms
 from orrange_p2p.launch.swap_home import SwapHome
 from orrange_p2p.launch.swap_terms import SwapDraft, SwapTermsFile
 

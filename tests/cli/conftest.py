@@ -36,7 +36,7 @@ async def _keep_network(directory: Path, ready: "queue.Queue[str | BaseException
     from orrange_p2p.keys.session import SessionKey
     from orrange_p2p.launch.devnet_peers import make_member, prepare_peers
     from orrange_p2p.launch.found import GAS_MONEY_WEI, Need, found_network
-    from orrange_p2p.launch.serve import wall_clock_ms
+    from orrange_p2p.launch.process import wall_clock_ms
 
     faucet = SessionKey.from_bytes(derive_secret("cli tests", "faucet"))
     async with run_anvil(balances_wei={faucet.address: 20 * GAS_MONEY_WEI}) as anvil:
