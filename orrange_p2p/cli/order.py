@@ -28,6 +28,24 @@ app = typer.Typer(
 )
 
 _MIN_PREFIX = 6
+Security = Annotated[
+    int,
+    typer.Option(
+        "--security", metavar="0..3", help="0: the chain swaps both tokens at once. 1 to 3: by escrow, at that level."
+    ),
+]
+PaymentMethods = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--payment-method", metavar="NUMBER", help="How the buyer of an escrow trade may pay; best first, up to eight."
+    ),
+]
+Arbitrators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arbitrator", metavar="ADDRESS", help="Who may settle a dispute of an escrow trade; best first, up to eight."
+    ),
+]
 
 
 @app.command(
@@ -41,6 +59,13 @@ _MIN_PREFIX = 6
         ("orrange order place buy 235.62 1.5 --post-only --data-dir alice", "is never the taker"),
         ("orrange order place buy market 1.5 --slippage 0.5% --data-dir alice", "at most 0.5% above the best price"),
         ("orrange order place buy 236.00 1.5 --market-order --data-dir alice", "at most at 236.00"),
+        (
+            (
+                "orrange order place sell 235.40 1 --security 1 --payment-method 7 "
+                "--arbitrator 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 --data-dir alice"
+            ),
+            "by escrow: paid outside the chain",
+        ),
     ),
 )
 def place_order(
@@ -78,6 +103,9 @@ def place_order(
     min_tier: Annotated[
         int, typer.Option("--min-tier", metavar="0..3", help="Trade only with owners of this tier or above.")
     ] = 0,
+    security: Security = 0,
+    payment_method: PaymentMethods = None,
+    arbitrator: Arbitrators = None,
     data_dir: DataDir = None,
     socket: Socket = None,
     config: ConfigFile = None,
@@ -86,13 +114,7 @@ def place_order(
     """Place an order; it is on the node's disk and on its way when this returns."""
     is_market = market_order or slippage is not None
     written_tif = (tif or ("IOC" if is_market else "GTC")).upper()
-    known = (("SIDE", side.lower(), ("buy", "sell")), ("--tif", written_tif, TIMES_IN_FORCE))
-    for field, value, choices in known:
-        if value not in choices:
-            expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
-            raise typer.BadParameter(f"expected {expected}, was {value!r}", param_hint=field)
-    if (price == "market") != (slippage is not None):
-        raise typer.BadParameter("expected the word market together with --slippage, or a price", param_hint="PRICE")
+    _check_words(side, written_tif, price, has_slippage=slippage is not None)
     path = find_socket(data_dir, socket, config)
     expiry_s = 0 if expiry is None else parse_expiry(expiry)
     units = ask_units(path, market)
@@ -111,8 +133,21 @@ def place_order(
         "kind": "protected_market" if is_market else "limit",
         "post_only": post_only,
         "min_tier": min_tier,
+        "security": security,
+        "payment_methods": payment_method or [],
+        "arbitrators": arbitrator or [],
     }
     _say_placed("placed", params, call_node(path, "order.place", params), units, as_json=as_json)
+
+
+def _check_words(side: str, tif: str, price: str, *, has_slippage: bool) -> None:
+    known = (("SIDE", side.lower(), ("buy", "sell")), ("--tif", tif, TIMES_IN_FORCE))
+    for field, value, choices in known:
+        if value not in choices:
+            expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            raise typer.BadParameter(f"expected {expected}, was {value!r}", param_hint=field)
+    if (price == "market") != has_slippage:
+        raise typer.BadParameter("expected the word market together with --slippage, or a price", param_hint="PRICE")
 
 
 def _say_placed(

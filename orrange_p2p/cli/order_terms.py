@@ -88,4 +88,6 @@ def describe_terms(terms: Mapping[str, Any]) -> str:
         words.append("post-only")
     if terms.get("min_tier"):
         words.append(f"tier {terms['min_tier']} and up")
+    if terms.get("security"):
+        words.append(f"escrow {terms['security']}")
     return " ".join(words)

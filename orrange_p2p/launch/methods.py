@@ -134,6 +134,9 @@ class _Owner:
                     "expiry_s": order.expiry_s,
                     "post_only": order.post_only,
                     "min_tier": order.min_tier,
+                    "security": order.security,
+                    "payment_methods": list(order.payment_methods),
+                    "arbitrators": [f"0x{one.hex()}" for one in order.arbitrators],
                     "epoch": record.claimed,
                     "is_matchable": row.is_matchable if row is not None else None,
                 }

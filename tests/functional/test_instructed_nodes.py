@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -25,7 +24,7 @@ from orrange_p2p.core.direct_frames import encode_boxed
 from orrange_p2p.core.events import Note
 from orrange_p2p.core.messages import Instructions, Receipt
 from orrange_p2p.core.presets import PRESETS
-from orrange_p2p.core.types import Address, Epoch, PeerId, Side, TicketDigest
+from orrange_p2p.core.types import Epoch, OrderId, PeerId, TicketDigest
 from orrange_p2p.errors import NetworkError
 from orrange_p2p.keys.derive import derive_secret
 from orrange_p2p.keys.peer import PeerKey
@@ -44,11 +43,7 @@ from tests.cli.cli_program import Done
 from tests.functional.conftest import Running
 
 SELLER, BUYER = range(2)
-ESCROW: dict[str, Any] = {
-    "payment_methods": (7,),
-    "arbitrators": (Address(b"\xab" * 20),),
-    "security": 1,
-}
+ESCROW = ("--security", "1", "--payment-method", "7", "--payment-method", "8", "--arbitrator", "0x" + "ab" * 20)
 TEXT = "IBAN DE00 1234 5678\nreference 7"
 
 
@@ -178,9 +173,11 @@ def is_ready(funded: Epoch, node: Node) -> bool:
 async def agree(homes: list[Home]) -> TicketDigest:
     """A ticket by escrow between the first two."""
     (market,) = homes[SELLER].node.kernel.markets
-    sold = await homes[SELLER].node.place_order(market, Side.SELL, 10_000, 5, **ESCROW)
+    placed = await homes[SELLER].run("order", "place", "sell", "100.00", "0.005", *ESCROW)
+    assert placed.out.endswith("GTC escrow 1\n"), placed
+    sold = OrderId(bytes.fromhex(placed.out.split()[1].removeprefix("0x").rstrip(":")))
     await homes[BUYER].node.wait_until(lambda node: node.kernel.markets[market].feeds.order(sold) is not None)
-    await homes[BUYER].node.place_order(market, Side.BUY, 10_000, 5, **ESCROW)
+    await homes[BUYER].run("order", "place", "buy", "100.00", "0.005", *ESCROW)
     for home in homes:
         await home.node.wait_until(lambda node: bool(node.kernel.markets[market].tickets))
     (ticket,) = homes[BUYER].node.kernel.markets[market].tickets
