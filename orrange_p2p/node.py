@@ -13,19 +13,21 @@ import trio
 
 from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.deployment import Deployment
+from orrange_p2p.chain.follower import Item, TakenBack
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.link import NOT_ASKED, ChainLink
 from orrange_p2p.chain.settler import Settler
+from orrange_p2p.chain.trail import REMEMBERED_BLOCKS
 from orrange_p2p.core.book import Book, compute_book
 from orrange_p2p.core.events import (
     AcceptRequest,
     Action,
     AddressesChanged,
     BlockAdded,
+    BlocksUnwound,
     CancelAllRequested,
     CancelRequested,
     ChainReachChanged,
-    DoubtRaised,
     EntriesReceived,
     Event,
     EvidenceHeard,
@@ -50,7 +52,6 @@ from orrange_p2p.core.events import (
     TicketMessageReceived,
 )
 from orrange_p2p.core.evidence import VerifiedEvidence
-from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.messages import Head, TicketMessage
 from orrange_p2p.core.peer_messages import Evidences, Presences
@@ -238,14 +239,19 @@ class Node:
 
     async def _follow_chain(self) -> None:
         parts = self._parts
-        last = self.kernel.ledger.last_block
-        self._link = ChainLink(parts.backend, parts.deployment, last_block=last, check=parts.check_chain)
-        contradiction = await self._link.run(self._on_block)
-        await self._post(DoubtRaised(now_ms=parts.clock_ms(), reason=contradiction))
+        known = self.kernel.ledger.newest_blocks(REMEMBERED_BLOCKS)
+        self._link = ChainLink(parts.backend, parts.deployment, known=known, check=parts.check_chain)
+        await self._link.run(self._on_chain)
 
-    async def _on_block(self, block: BlockFacts) -> None:
-        self._settler.observe(block)
-        await self._post(BlockAdded(now_ms=self._parts.clock_ms(), block=block))
+    async def _on_chain(self, item: Item) -> None:
+        now_ms = self._parts.clock_ms()
+        if isinstance(item, TakenBack):
+            _log.warning("the chain took back blocks", to_block=item.to_block)
+            self._settler.unwind(item.to_block)
+            await self._post(BlocksUnwound(now_ms=now_ms, to_block=item.to_block))
+        else:
+            self._settler.observe(item)
+            await self._post(BlockAdded(now_ms=now_ms, block=item))
 
     async def _watch_peers(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -5,11 +5,11 @@ Two implementations pass the same tests: `embedded.EmbeddedChain` (an EVM inside
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from orrange_p2p.core.types import Address, Digest
-from orrange_p2p.errors import ChainUnavailable, EscrowReverted, OrrangeError
+from orrange_p2p.errors import EscrowReverted, OrrangeError
 
 DEVELOPMENT_CHAIN_ID = 31337
 """What development chains call themselves unless told otherwise."""
@@ -17,12 +17,16 @@ DEVELOPMENT_CHAIN_ID = 31337
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRef:
-    """A block's place in the chain. `time_s` is unix seconds and never falls (anvil repeats it at times)."""
+    """A block's place in the chain. `time_s` is unix seconds and never falls (anvil repeats it at times).
+
+    `logs_bloom` is the filter of its logs, 256 bytes, or empty where the backend keeps none.
+    """
 
     number: int
     hash: Digest
     parent_hash: Digest
     time_s: int
+    logs_bloom: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +89,6 @@ class TransactionRefused(OrrangeError):
         self.is_nonce_taken = is_nonce_taken
 
 
-class ChainReorganised(ChainUnavailable):
-    """Blocks that were already delivered are no longer part of the chain."""
-
-    code = "chain.reorganised"
-
-
 class Backend(Protocol):
     """Raw access to one chain, on trio.
 
@@ -116,6 +114,14 @@ class Backend(Protocol):
 
     async def logs(self, first: int, last: int, addresses: Sequence[Address]) -> tuple[Log, ...]:
         """The logs of `addresses` in blocks `first` to `last`, both included, in order of block and index."""
+        ...
+
+    async def block_logs(self, block: BlockRef, addresses: Sequence[Address]) -> tuple[Log, ...]:
+        """The logs of `addresses` in one block, from another source than `logs` where there is one, by index.
+
+        Raises:
+            ChainUnavailable: also if what comes back is less than the block's filter of logs shows.
+        """
         ...
 
     async def call(

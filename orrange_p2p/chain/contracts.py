@@ -9,6 +9,7 @@ from eth_abi.exceptions import DecodingError
 
 from orrange_p2p.chain.abi import ContractInterface, Event, decode_revert, load_contract
 from orrange_p2p.chain.backend import Log
+from orrange_p2p.core.conduct import cut_rows
 from orrange_p2p.core.facts import (
     Fact,
     FundsChanged,
@@ -166,13 +167,17 @@ class FactDecoder:
       grows by `requested - moved`, which is what trades took of it. Zero is left out.
 
     For the last one it remembers what was requested and not yet executed, so it must see every log from the
-    deployment's block on, in order.
+    deployment's block on, in order; what the chain takes back it forgets by `unwind`.
     """
 
     def __init__(self, *, vault: Address, settlement: Address) -> None:
         self.addresses = (vault, settlement)
         self._vault = vault
-        self._requested: dict[tuple[Address, MarketId, Address], int] = {}
+        self._pending: dict[tuple[Address, MarketId, Address], list[tuple[int, int]]] = {}
+
+    def unwind(self, to_block: int) -> None:
+        """Forget the logs after a block."""
+        cut_rows(self._pending, to_block)
 
     def decode(self, logs: Sequence[Log]) -> list[tuple[Log, Fact]]:
         """The facts in `logs`, in order, each with its log; logs that say nothing that the core needs are left out.
@@ -195,9 +200,9 @@ class FactDecoder:
             ) from error
 
     def _fact(self, log: Log, event: Event) -> Fact | None:
-        return self._vault_fact(event) if log.address == self._vault else _settlement_fact(event)
+        return self._vault_fact(event, log.block_number) if log.address == self._vault else _settlement_fact(event)
 
-    def _vault_fact(self, event: Event) -> Fact | None:
+    def _vault_fact(self, event: Event, block_number: int) -> Fact | None:
         fields = event.fields
         match event.name:
             case "SessionAuthorised":
@@ -210,20 +215,22 @@ class FactDecoder:
             case "SessionRevoked":
                 return SessionRevoked(owner=Address(fields["owner"]), session=Address(fields["session"]))
             case "Allocated" | "DeallocationRequested" | "DeallocationExecuted":
-                return self._funds_fact(event)
+                return self._funds_fact(event, block_number)
             case _:
                 return None
 
-    def _funds_fact(self, event: Event) -> FundsChanged | None:
+    def _funds_fact(self, event: Event, block_number: int) -> FundsChanged | None:
         owner, token = Address(event.fields["owner"]), Address(event.fields["token"])
         market, amount = MarketId(event.fields["market"]), int(event.fields["amount"])
-        key = (owner, market, token)
+        rows = self._pending.setdefault((owner, market, token), [])
+        pending = rows[-1][1] if rows else 0
         delta = amount
         if event.name == "DeallocationRequested":
-            self._requested[key] = self._requested.get(key, 0) + amount
+            rows.append((block_number, pending + amount))
             delta = -amount
         elif event.name == "DeallocationExecuted":
-            delta = self._requested.pop(key, amount) - amount
+            rows.append((block_number, 0))
+            delta = pending - amount if pending else 0
         return FundsChanged(owner=owner, market=market, token=token, delta=delta) if delta else None
 
 

@@ -125,6 +125,10 @@ class EmbeddedChain:
         await trio.lowlevel.checkpoint()
         return tuple(log for block in self._logs[first : last + 1] for log in block if log.address in addresses)
 
+    async def block_logs(self, block: BlockRef, addresses: Sequence[Address]) -> tuple[Log, ...]:
+        """See `Backend`."""
+        return await self.logs(block.number, block.number, addresses)
+
     async def call(
         self,
         to: Address,

@@ -1,18 +1,21 @@
 """Follows the chain: every block from a start on, in order, none missed, as facts for the core.
 
-On a chain that takes back a block which was already delivered it stops with `ChainReorganised`: whoever acted on those
-facts must stop settling. On a chain that cannot be reached it waits and goes on by itself.
+When the chain takes back blocks that were already delivered, it says how far, and goes on with the new ones from there.
+On a chain that cannot be reached it waits and goes on by itself.
 """
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
 import trio
 
-from orrange_p2p.chain.backend import Backend, BlockRef, ChainReorganised
+from orrange_p2p.chain.backend import Backend, BlockRef, Log
+from orrange_p2p.chain.bloom import may_contain
 from orrange_p2p.chain.contracts import FactDecoder
 from orrange_p2p.chain.deployment import Deployment
+from orrange_p2p.chain.trail import REMEMBERED_BLOCKS, Trail
 from orrange_p2p.core.facts import BlockFacts, Fact
 from orrange_p2p.core.types import Digest
 from orrange_p2p.errors import ChainUnavailable
@@ -21,14 +24,32 @@ _PAGE_BLOCKS = 64
 _WARM_UP_BLOCKS = 1_000
 _BACKOFF_START_S = 0.25
 _BACKOFF_MAX_S = 8.0
-_REMEMBERED_BLOCKS = 256
 _SILENCE_S = 5
 
 _T = TypeVar("_T")
 
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """The chain took back every block after `to_block`; below the deployment's block: all of them."""
+
+    to_block: int
+
+
+Item = BlockFacts | TakenBack
+
+
+class _Forked(Exception):
+    """The chain goes on differently from what was delivered."""
+
 
 class Follower:
-    """Delivers `BlockFacts` of one deployment into a memory channel; a full channel makes it wait."""
+    """Delivers the blocks of one deployment into a memory channel, and says when they are gone.
+
+    A full channel makes it wait.
+    """
 
     def __init__(
         self,
@@ -36,7 +57,7 @@ class Follower:
         deployment: Deployment,
         *,
         start_block: int | None = None,
-        parent_hash: Digest | None = None,
+        known: Iterable[tuple[int, Digest]] = (),
         page_blocks: int = _PAGE_BLOCKS,
         backoff_max_s: float = _BACKOFF_MAX_S,
     ) -> None:
@@ -46,26 +67,31 @@ class Follower:
             backend: the chain.
             deployment: whose events are facts.
             start_block: the first block to deliver; the deployment's own block if None.
-            parent_hash: hash of the block before `start_block`, if it was seen in an earlier run: a chain that
-                continues differently is then noticed.
+            known: numbers and hashes of the newest blocks before `start_block` that were read in an earlier run: from a
+                chain that left them meanwhile it goes back to the last one that stands.
             page_blocks: at most so many blocks per request.
             backoff_max_s: the longest pause between two attempts to reach an unreachable chain.
         """
         self._backend = backend
         self._decoder = FactDecoder(vault=deployment.vault, settlement=deployment.settlement)
-        self._next = deployment.deployed_at_block if start_block is None else start_block
+        self._deployed_at = deployment.deployed_at_block
+        self._next = self._deployed_at if start_block is None else start_block
         self._warm_next = deployment.deployed_at_block
         self._page_blocks = page_blocks
         self._backoff_max_s = backoff_max_s
-        self._hashes: OrderedDict[int, Digest] = OrderedDict()
-        if parent_hash is not None:
-            self._hashes[self._next - 1] = parent_hash
+        self._trail = Trail(known)
         self._head_number = 0
         self._doubt = ""
-        self._counts = {"blocks": 0, "facts": 0, "interruptions": 0, "is_reachable": 1}
+        self._counts = dict.fromkeys(
+            ("blocks", "facts", "interruptions", "reorganisations", "deepest", "asked_again", "missing_logs"), 0
+        )
+        self._counts["is_reachable"] = 1
 
     def statistics(self) -> dict[str, int | str]:
-        """Blocks and facts delivered, the newest block known, interruptions, whether the chain answers, and why not."""
+        """Blocks and facts delivered, the newest block known, interruptions, whether the chain answers, and why not.
+
+        Also how often and how deep the chain was reorganised, and for how many blocks logs were asked for again.
+        """
         return {
             **self._counts,
             "next_block": self._next,
@@ -73,18 +99,16 @@ class Follower:
             "doubt": self._doubt,
         }
 
-    async def run(self, sink: "trio.MemorySendChannel[BlockFacts]") -> None:
+    async def run(self, sink: "trio.MemorySendChannel[Item]") -> None:
         """Deliver blocks for ever, and close `sink` on the way out. Cancelling loses nothing that was delivered.
 
         Raises:
-            ChainReorganised: delivered blocks are no longer part of the chain.
             trio.BrokenResourceError: nobody receives any more.
         """
         async with sink:
-            await self._patiently(self._warm_up)
             while True:
-                for block in await self._patiently(self._next_page):
-                    await sink.send(block)
+                for item in await self._patiently(self._next_items):
+                    await sink.send(item)
 
     async def _patiently(self, step: Callable[[], Awaitable[_T]]) -> _T:
         """Do `step`, again and again while the chain cannot be reached, with growing pauses."""
@@ -92,9 +116,6 @@ class Follower:
         while True:
             try:
                 outcome = await step()
-            except ChainReorganised as error:
-                self._doubt = str(error)
-                raise
             except ChainUnavailable as error:
                 self._counts["interruptions"] += 1
                 self._counts["is_reachable"] = 0
@@ -106,6 +127,15 @@ class Follower:
             await trio.sleep(pause_s)
             pause_s = min(2 * pause_s, self._backoff_max_s)
 
+    async def _next_items(self) -> "list[Item]":
+        """The next page of blocks, or how far back the chain went."""
+        try:
+            if self._warm_next < self._next:
+                await self._warm_up()
+            return [*await self._next_page()]
+        except _Forked:
+            return [await self._fall_back()]
+
     async def _warm_up(self) -> None:
         """Show the decoder what came before the start (see `FactDecoder`), on the chain that was read before."""
         await self._check_delivered()
@@ -114,6 +144,24 @@ class Follower:
             self._decoder.decode(await self._backend.logs(self._warm_next, last, self._decoder.addresses))
             self._warm_next = last + 1
 
+    async def _fall_back(self) -> TakenBack:
+        """Go back to the newest block that the chain still has, and forget what came after it."""
+        fork = await self._trail.find_fork(self._backend)
+        to_block = self._deployed_at - 1 if fork is None else max(fork, self._deployed_at - 1)
+        if fork is None:
+            _log.warning(
+                "the chain took back more blocks than are remembered; it is read anew from the deployment on",
+                remembered=REMEMBERED_BLOCKS,
+                from_block=self._deployed_at,
+            )
+        self._counts["reorganisations"] += 1
+        self._counts["deepest"] = max(self._counts["deepest"], self._next - 1 - to_block)
+        self._trail.cut(to_block)
+        self._decoder.unwind(to_block)
+        self._next = to_block + 1
+        self._warm_next = min(self._warm_next, self._next)
+        return TakenBack(to_block=to_block)
+
     async def _next_page(self) -> list[BlockFacts]:
         """The next blocks, at most a page of them; everything is fetched and checked before anything is decoded."""
         head = await self._wait_head()
@@ -121,18 +169,13 @@ class Follower:
         first = self._next
         refs = await self._backend.blocks(first, min(head.number, first + self._page_blocks - 1))
         self._check_continuity(first, refs)
-        logs = await self._backend.logs(first, refs[-1].number, self._decoder.addresses)
-        hashes = {ref.number: ref.hash for ref in refs}
-        for log in logs:
-            if hashes.get(log.block_number) != log.block_hash:
-                raise ChainUnavailable(f"the chain changed block {log.block_number} while it was being read")
+        logs = await self._read_logs(refs)
         facts: dict[int, list[Fact]] = {}
         for log, fact in self._decoder.decode(logs):
             facts.setdefault(log.block_number, []).append(fact)
         for ref in refs:
-            self._hashes[ref.number] = ref.hash
-        while len(self._hashes) > _REMEMBERED_BLOCKS:
-            self._hashes.popitem(last=False)
+            self._trail.add(ref.number, ref.hash)
+        self._warm_next = refs[-1].number + 1
         self._next = refs[-1].number + 1
         self._counts["blocks"] += len(refs)
         self._counts["facts"] += sum(map(len, facts.values()))
@@ -147,6 +190,29 @@ class Follower:
             for ref in refs
         ]
 
+    async def _read_logs(self, refs: Sequence[BlockRef]) -> list[Log]:
+        """The logs of these blocks, in order; where a block's filter shows that some are missing, asked for again."""
+        logs = await self._backend.logs(refs[0].number, refs[-1].number, self._decoder.addresses)
+        by_block: dict[int, list[Log]] = {ref.number: [] for ref in refs}
+        hashes = {ref.number: ref.hash for ref in refs}
+        for log in logs:
+            if hashes.get(log.block_number) != log.block_hash:
+                raise ChainUnavailable(f"the chain changed block {log.block_number} while it was being read")
+            by_block[log.block_number].append(log)
+        for ref in refs:
+            if self._lacks_logs(ref, by_block[ref.number]):
+                again = list(await self._backend.block_logs(ref, self._decoder.addresses))
+                self._counts["asked_again"] += 1
+                self._counts["missing_logs"] += max(0, len(again) - len(by_block[ref.number]))
+                by_block[ref.number] = again
+        return [log for ref in refs for log in by_block[ref.number]]
+
+    def _lacks_logs(self, ref: BlockRef, logs: Sequence[Log]) -> bool:
+        """Whether a block may have logs of a contract of which none came; certain only once they were asked for."""
+        found = frozenset(log.address for log in logs)
+        missing = (address for address in self._decoder.addresses if address not in found)
+        return bool(ref.logs_bloom) and any(may_contain(ref.logs_bloom, address) for address in missing)
+
     async def _wait_head(self) -> BlockRef:
         """Wait for a block to deliver; after each silence make sure that the delivered ones still stand."""
         while True:
@@ -155,34 +221,16 @@ class Follower:
             await self._check_delivered()
 
     async def _check_delivered(self) -> None:
-        """Make sure that the newest delivered block that the chain reaches is still part of it."""
-        if not self._hashes:
-            return
-        head = await self._backend.head()
-        number = min(head.number, max(self._hashes))
-        if number not in self._hashes:
-            raise ChainUnavailable(
-                f"the chain ends at block {head.number}, far below block {max(self._hashes)} that was read before; "
-                "wait until it is synced, or check that it was not started anew"
-            )
-        for ref in await self._backend.blocks(number, number):
-            if ref.hash != self._hashes[number]:
-                raise _reorganised(number, self._hashes[number], ref.hash)
+        if not await self._trail.stands(self._backend):
+            raise _Forked
 
     def _check_continuity(self, first: int, refs: tuple[BlockRef, ...]) -> None:
         if not refs:
             raise ChainUnavailable(f"the chain announced block {first} and does not hand it out yet")
-        delivered = self._hashes.get(first - 1)
+        delivered = self._trail.hash_of(first - 1)
         if delivered is not None and refs[0].parent_hash != delivered:
-            raise _reorganised(first - 1, delivered, refs[0].parent_hash)
+            raise _Forked
         for offset, ref in enumerate(refs):
             is_linked = offset == 0 or ref.parent_hash == refs[offset - 1].hash
             if ref.number != first + offset or not is_linked:
                 raise ChainUnavailable(f"the chain changed block {first + offset} while it was being read")
-
-
-def _reorganised(number: int, expected: Digest, found: Digest) -> ChainReorganised:
-    return ChainReorganised(
-        f"the chain was reorganised: expected block {number} to be 0x{expected.hex()}, was 0x{found.hex()}. Settlement "
-        "stops; restart the node to read the chain anew"
-    )

@@ -4,15 +4,14 @@ A node starts without a chain and lives through its absence; what it needs then 
 Before the first block is believed, the chain must have answered once, and be the one that the node was made for.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import trio
 
-from orrange_p2p.chain.backend import Backend, ChainReorganised
+from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.deployment import Deployment
-from orrange_p2p.chain.follower import Follower
-from orrange_p2p.core.facts import BlockFacts
+from orrange_p2p.chain.follower import Follower, Item
 from orrange_p2p.core.ledger import BlockRef
 from orrange_p2p.errors import ChainUnavailable, ConfigError
 
@@ -33,7 +32,7 @@ class ChainLink:
         backend: Backend,
         deployment: Deployment,
         *,
-        last_block: BlockRef | None,
+        known: Sequence[BlockRef],
         check: Callable[[], Awaitable[None]] | None = None,
         patience_s: float = _PATIENCE_S,
     ) -> None:
@@ -42,7 +41,7 @@ class ChainLink:
         Args:
             backend: the chain.
             deployment: whose events are facts.
-            last_block: the newest block that the node knows from an earlier run.
+            known: the newest blocks that the node knows from an earlier run, in order.
             check: raises `ConfigError` if this is not the chain that the node was made for; None if that is known.
             patience_s: an interruption that is over sooner is none, once the chain has answered at all.
         """
@@ -54,8 +53,8 @@ class ChainLink:
         self._follower = Follower(
             backend,
             deployment,
-            start_block=last_block.number + 1 if last_block is not None else None,
-            parent_hash=last_block.hash if last_block is not None else None,
+            start_block=known[-1].number + 1 if known else None,
+            known=[(block.number, block.hash) for block in known],
         )
 
     def doubt(self) -> str | None:
@@ -76,25 +75,14 @@ class ChainLink:
         is_patient = not self._first_doubt and trio.current_time() < self._lost_since_s + self._patience_s
         return None if is_patient else f"no chain: {doubt}"
 
-    async def run(self, deliver: Callable[[BlockFacts], Awaitable[None]]) -> str:
-        """Deliver blocks in order for as long as the chain is one; returns how it contradicted itself.
-
-        Cancelling loses nothing that was delivered.
-        """
+    async def run(self, deliver: Callable[[Item], Awaitable[None]]) -> None:
+        """Deliver blocks in order, and how far the chain goes back, for ever. Cancelling loses nothing delivered."""
         await self._wait_first_answer()
-        send, receive = trio.open_memory_channel[BlockFacts](_PAGES_AHEAD)
-        contradictions: list[str] = []
+        send, receive = trio.open_memory_channel[Item](_PAGES_AHEAD)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._follow, send, contradictions)
-            async for block in receive:
-                await deliver(block)
-        return contradictions[0]
-
-    async def _follow(self, sink: "trio.MemorySendChannel[BlockFacts]", contradictions: list[str]) -> None:
-        try:
-            await self._follower.run(sink)
-        except ChainReorganised as error:
-            contradictions.append(str(error))
+            nursery.start_soon(self._follower.run, send)
+            async for item in receive:
+                await deliver(item)
 
     async def _wait_first_answer(self) -> None:
         """Wait until the chain answers and is the right one; a wrong one is waited out like none."""

@@ -13,6 +13,7 @@ import httpx
 import trio
 
 from orrange_p2p.chain.backend import BlockRef, CallReverted, Fees, Log, Receipt, TransactionRefused
+from orrange_p2p.chain.bloom import compute_bloom
 from orrange_p2p.chain.rpc_answers import (
     parse_json,
     read_address,
@@ -173,6 +174,22 @@ class JsonRpcChain:
             }
             found += map(read_log, read_list(await self._ask("eth_getLogs", question)))
         return tuple(sorted(found, key=lambda log: (log.block_number, log.index)))
+
+    async def block_logs(self, block: BlockRef, addresses: Sequence[Address]) -> tuple[Log, ...]:
+        """See `Backend`. From the block's receipts, which must come to its filter; else asked for by its hash."""
+        try:
+            receipts = read_list(await self._ask_raw("eth_getBlockReceipts", _hex(block.hash)))
+        except _RpcError:  # not every endpoint has this method
+            question = {"blockHash": _hex(block.hash), "address": [_hex(address) for address in addresses]}
+            found = tuple(map(read_log, read_list(await self._ask("eth_getLogs", question))))
+        else:
+            found = tuple(read_log(log) for receipt in receipts for log in read_list(read_field(receipt, "logs")))
+            if block.logs_bloom and compute_bloom(found) != block.logs_bloom:
+                raise ChainUnavailable(
+                    f"the chain at {self.shown_url} returned other logs for block {block.number} than its header shows"
+                )
+        wanted = frozenset(addresses)
+        return tuple(sorted((log for log in found if log.address in wanted), key=lambda log: log.index))
 
     async def call(
         self,

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from orrange_p2p.chain.backend import BlockRef, Log
+from orrange_p2p.chain.bloom import BLOOM_BYTES
 from orrange_p2p.core.types import Address, Digest
 from orrange_p2p.errors import ChainUnavailable
 
@@ -96,7 +97,17 @@ def read_block(answer: object) -> BlockRef | None:
         hash=read_digest(read_field(answer, "hash")),
         parent_hash=read_digest(read_field(answer, "parentHash")),
         time_s=read_number(read_field(answer, "timestamp")),
+        logs_bloom=_read_bloom(answer),
     )
+
+
+def _read_bloom(block: object) -> bytes:
+    """A block's filter of logs; empty if it comes without one."""
+    value = block.get("logsBloom") if isinstance(block, dict) else None
+    bloom = read_bytes(value) if value is not None else b""
+    if len(bloom) not in (0, BLOOM_BYTES):
+        raise unreadable("256 hex bytes", value)
+    return bloom
 
 
 def read_log(answer: object) -> Log:

@@ -157,6 +157,16 @@ class Settler:
             elif held.trade.ticket.deadline_s < block.time_s:
                 self._end(ticket, Fate.EXPIRED, held.failure)
 
+    def unwind(self, to_block: int) -> None:
+        """Learn that the chain took back every block after `to_block`: what they passed over is not passed over.
+
+        Tickets that settled in them are offered again by who completed them, if other blocks do not settle them.
+        """
+        self._observed_number = min(self._observed_number, to_block)
+        for held in self._held.values():
+            if held.skipped_at is not None and held.skipped_at > to_block:
+                held.skipped_at = None
+
     async def run(self) -> None:
         """Send what waits, until cancelled. What was sent may still settle after a cancellation."""
         async with trio.open_nursery() as nursery:

@@ -68,6 +68,10 @@ class Ledger:
         """The latest block, or None before the first."""
         return self._blocks[-1] if self._blocks else None
 
+    def newest_blocks(self, count: int) -> tuple[BlockRef, ...]:
+        """The last `count` blocks at most, in order."""
+        return tuple(self._blocks[-count:])
+
     def add(self, block: BlockFacts) -> None:
         """Take in the next block.
 

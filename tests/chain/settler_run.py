@@ -7,9 +7,8 @@ import trio
 from chain_world import World
 
 from orrange_p2p.chain.backend import Backend
-from orrange_p2p.chain.follower import Follower
+from orrange_p2p.chain.follower import Follower, Item, TakenBack
 from orrange_p2p.chain.settler import SettlementOutcome, Settler
-from orrange_p2p.core.facts import BlockFacts
 from orrange_p2p.core.types import TicketDigest
 
 FAST_MS = 10
@@ -33,13 +32,16 @@ class Run:
 
     async def feed(self, backend: Backend) -> None:
         """Show the settler every block, once `feeds` is set."""
-        sink, source = trio.open_memory_channel[BlockFacts](10)
+        sink, source = trio.open_memory_channel[Item](10)
         follower = Follower(backend, self.world.deployment)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follower.run, sink)
-            async for block in source:
+            async for item in source:
                 await self.feeds.wait()
-                self.settler.observe(block)
+                if isinstance(item, TakenBack):
+                    self.settler.unwind(item.to_block)
+                else:
+                    self.settler.observe(item)
 
     async def until(self, count: int) -> None:
         """Wait until so many tickets' ways ended."""

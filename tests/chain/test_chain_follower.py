@@ -13,11 +13,11 @@ from chain_under_test import FAUCET_WEI, TICK_S, ChainUnderTest
 from chain_world import BASE_ALLOCATED, DELAY_S, LOT_SIZE, QUOTE_ALLOCATED, TICK_SIZE, World, build_world, faucet_key
 
 from orrange_p2p.chain.anvil import RunningAnvil, run_anvil
-from orrange_p2p.chain.backend import Backend, ChainReorganised
+from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.balances import read_market_balance
 from orrange_p2p.chain.contracts import encode_settle, vault_contract
 from orrange_p2p.chain.deployment import Deployment
-from orrange_p2p.chain.follower import Follower
+from orrange_p2p.chain.follower import Follower, Item, TakenBack
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.rpc import open_rpc
 from orrange_p2p.core.facts import BlockFacts, FundsChanged, SessionAuthorised, SessionRevoked, TradeSettled
@@ -33,7 +33,7 @@ async def following(
 ) -> AsyncIterator["Reading"]:
     """A running follower and what it delivered so far."""
     follower = Follower(backend, deployment, start_block=start_block, page_blocks=7, backoff_max_s=0.3)
-    sink, source = trio.open_memory_channel[BlockFacts](4)
+    sink, source = trio.open_memory_channel[Item](4)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(follower.run, sink)
         yield Reading(follower, source)
@@ -41,18 +41,24 @@ async def following(
 
 
 class Reading:
-    """Blocks received from a follower."""
+    """Blocks received from a follower, without those that it said are gone."""
 
-    def __init__(self, follower: Follower, source: "trio.MemoryReceiveChannel[BlockFacts]") -> None:
+    def __init__(self, follower: Follower, source: "trio.MemoryReceiveChannel[Item]") -> None:
         self.follower = follower
         self.source = source
         self.blocks: list[BlockFacts] = []
+        self.gone: list[TakenBack] = []
 
     async def until(self, number: int) -> None:
         """Receive up to block `number`."""
         with trio.fail_after(20):
             while not self.blocks or self.blocks[-1].number < number:
-                self.blocks.append(await self.source.receive())
+                item = await self.source.receive()
+                if isinstance(item, BlockFacts):
+                    self.blocks.append(item)
+                else:
+                    self.gone.append(item)
+                    self.blocks = [block for block in self.blocks if block.number <= item.to_block]
 
     def usable(self, owner: Address, token: Address) -> int:
         """What funds facts alone say."""
@@ -163,25 +169,50 @@ async def test_a_slow_reader_loses_nothing(world: World) -> None:
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
 
 
-async def test_another_parent_than_last_time_stops_it(world: World) -> None:
-    start = (await world.backend.head()).number
-    follower = Follower(world.backend, world.deployment, start_block=start, parent_hash=Digest(b"\x01" * 32))
-    sink, source = trio.open_memory_channel[BlockFacts](1)
-    with trio.fail_after(10), pytest.raises(ChainReorganised, match=f"expected block {start - 1} to be 0x01"):
-        await follower.run(sink)
-    with pytest.raises(trio.EndOfChannel):
-        await source.receive()
-    assert "reorganised" in str(follower.statistics()["doubt"])
+async def test_a_chain_that_left_what_an_earlier_run_read_is_read_from_where_it_did(world: World) -> None:
+    head = (await world.backend.head()).number
+    refs = await world.backend.blocks(head - 5, head)
+    known = [(ref.number, ref.hash if ref.number < head - 2 else Digest(b"\x01" * 32)) for ref in refs]
+    follower = Follower(world.backend, world.deployment, start_block=head + 1, known=known)
+    sink, source = trio.open_memory_channel[Item](1)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follower.run, sink)
+            assert await source.receive() == TakenBack(to_block=head - 3)
+            block = await source.receive()
+            assert isinstance(block, BlockFacts)
+            assert (block.number, block.parent_hash) == (head - 2, known[2][1])
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_chain_that_left_everything_remembered_is_read_anew_from_the_deployment(world: World) -> None:
+    head = (await world.backend.head()).number
+    known = [(head - 1, Digest(b"\x01" * 32)), (head, Digest(b"\x02" * 32))]
+    follower = Follower(world.backend, world.deployment, start_block=head + 1, known=known)
+    sink, source = trio.open_memory_channel[Item](1)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follower.run, sink)
+            assert await source.receive() == TakenBack(to_block=world.deployment.deployed_at_block - 1)
+            block = await source.receive()
+            assert isinstance(block, BlockFacts)
+            assert block.number == world.deployment.deployed_at_block
+            nursery.cancel_scope.cancel()
+    assert follower.statistics()["deepest"] == head - world.deployment.deployed_at_block + 1
 
 
 async def test_the_right_parent_lets_it_go_on(world: World) -> None:
     parent, *_ = await world.backend.blocks((await world.backend.head()).number, 10**6)  # mined meanwhile: more
-    follower = Follower(world.backend, world.deployment, start_block=parent.number + 1, parent_hash=parent.hash)
-    sink, source = trio.open_memory_channel[BlockFacts](1)
+    follower = Follower(
+        world.backend, world.deployment, start_block=parent.number + 1, known=[(parent.number, parent.hash)]
+    )
+    sink, source = trio.open_memory_channel[Item](1)
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follower.run, sink)
-            assert (await source.receive()).number == parent.number + 1
+            block = await source.receive()
+            assert isinstance(block, BlockFacts)
+            assert block.number == parent.number + 1
             nursery.cancel_scope.cancel()
 
 
@@ -219,7 +250,7 @@ async def test_a_lost_chain_is_waited_for_and_nothing_is_missed(anvil: RunningAn
 
 
 @pytest.mark.usefixtures("anvil")
-async def test_a_chain_that_takes_blocks_back_stops_it() -> None:
+async def test_a_chain_that_takes_blocks_back_is_followed_into_its_new_ones() -> None:
     async with run_anvil(balances_wei={faucet_key().address: FAUCET_WEI}) as running, open_rpc(running.url) as rpc:
         chain = ChainUnderTest(backend=rpc, kind="rpc", url=running.url)
         async with trio.open_nursery() as nursery:
@@ -227,33 +258,24 @@ async def test_a_chain_that_takes_blocks_back_stops_it() -> None:
             world = await build_world(rpc, label="reorganised")
             chain.mines = False
             await trio.sleep(5 * TICK_S)
-            snapshot = await chain.ask("evm_snapshot")
+            snapshot, fork = await chain.ask("evm_snapshot"), (await rpc.head()).number
             await chain.mine()
-            follower = Follower(rpc, world.deployment)
-            sink, source = trio.open_memory_channel[BlockFacts](10_000)
-            nursery.start_soon(expect_reorganised, follower, sink)
-            last = (await rpc.head()).number
-            while (await source.receive()).number < last:
-                pass
-            assert await chain.ask("evm_revert", snapshot) is True
-            await chain.mine(seconds=50)
-            chain.mines = True
-            with trio.fail_after(20), pytest.raises(trio.EndOfChannel):
-                while True:
-                    await source.receive()
-            assert "reorganised" in str(follower.statistics()["doubt"])
+            await chain.mine()
+            async with following(rpc, world.deployment) as reading:
+                await reading.until(fork + 2)
+                assert await chain.ask("evm_revert", snapshot) is True
+                for _ in range(3):
+                    await chain.mine(seconds=50)
+                await reading.until(fork + 3)
+            new = await rpc.blocks(fork + 1, fork + 3)
+            assert [block.hash for block in reading.blocks[-3:]] == [ref.hash for ref in new]
+            assert reading.gone == [TakenBack(to_block=fork)]
             nursery.cancel_scope.cancel()
 
 
-async def expect_reorganised(follower: Follower, sink: "trio.MemorySendChannel[BlockFacts]") -> None:
-    """Run a follower to its expected end."""
-    with pytest.raises(ChainReorganised, match="Settlement stops"):
-        await follower.run(sink)
-
-
 async def test_a_chain_far_behind_what_was_read_is_waited_for_and_says_so(world: World) -> None:
-    follower = Follower(world.backend, world.deployment, start_block=10**6, parent_hash=Digest(b"\x02" * 32))
-    sink, source = trio.open_memory_channel[BlockFacts](10)
+    follower = Follower(world.backend, world.deployment, start_block=10**6, known=[(10**6 - 1, Digest(b"\x02" * 32))])
+    sink, source = trio.open_memory_channel[Item](10)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(follower.run, sink)
         with trio.fail_after(10):
@@ -273,16 +295,22 @@ async def test_a_chain_started_anew_is_noticed_although_it_is_silent(monkeypatch
         async with open_rpc(first.url, poll_interval_s=TICK_S) as rpc, trio.open_nursery() as nursery:
             await ChainUnderTest(backend=rpc, kind="rpc", url=first.url).mine()
             follower = Follower(rpc, NOT_DEPLOYED, backoff_max_s=0.3)
-            sink, source = trio.open_memory_channel[BlockFacts](10)
-            nursery.start_soon(expect_reorganised, follower, sink)
+            sink, source = trio.open_memory_channel[Item](10)
+            nursery.start_soon(follower.run, sink)
             with trio.fail_after(20):
-                assert (await source.receive()).number == 0
-                assert (await source.receive()).number == 1
+                for number in (0, 1):
+                    block = await source.receive()
+                    assert isinstance(block, BlockFacts)
+                    assert block.number == number
             os.kill(first.pid, signal.SIGKILL)
             await wait_port_free(port)
             async with run_anvil(balances_wei=faucet, port=port, genesis_time_s=1_600_000_000, block_time_s=60):
-                with trio.fail_after(20), pytest.raises(trio.EndOfChannel):
-                    await source.receive()
+                with trio.fail_after(20):
+                    assert await source.receive() == TakenBack(to_block=-1)
+                    block = await source.receive()
+                    assert isinstance(block, BlockFacts)
+                    assert (block.number, block.time_s) == (0, 1_600_000_000)
+            nursery.cancel_scope.cancel()
 
 
 async def wait_port_free(port: int) -> None:
