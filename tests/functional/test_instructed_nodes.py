@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from orrange_p2p.api.control import ControlServer
+from orrange_p2p.api.control import ControlServer, ask_node
 from orrange_p2p.chain.embedded import EmbeddedChain
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.cli.main import main
@@ -25,7 +25,7 @@ from orrange_p2p.core.events import Note
 from orrange_p2p.core.messages import Instructions, Receipt
 from orrange_p2p.core.presets import PRESETS
 from orrange_p2p.core.types import Epoch, OrderId, PeerId, TicketDigest
-from orrange_p2p.errors import NetworkError
+from orrange_p2p.errors import NetworkError, OrderError
 from orrange_p2p.keys.derive import derive_secret
 from orrange_p2p.keys.peer import PeerKey
 from orrange_p2p.keys.session import SessionKey
@@ -259,5 +259,9 @@ async def look(homes: list[Home], name: str) -> None:
     assert refused.sentence() == "ticket: expected one that you sell in, was one that you buy in"
     refused = await homes[SELLER].run("trade", "instruct", name, text="\x1b[2J")
     assert "expected no control characters but line feeds, was U+001B as character 1" in refused.sentence()
+    with pytest.raises(OrderError, match="^text: expected a text, was int$"):
+        await ask_node(homes[SELLER].socket, "trade.instruct", {"ticket": name, "text": 7})
+    with pytest.raises(OrderError, match="^ticket: expected 0x and 6 to 64 hex digits, was 7$"):
+        await ask_node(homes[SELLER].socket, "trade.show", {"ticket": 7})
     unknown = await homes[BUYER].run("trade", "instructions", "0x" + "12" * 32)
     assert "which begins none" in unknown.sentence()

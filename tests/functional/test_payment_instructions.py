@@ -1,9 +1,10 @@
 """Payment instructions over real sockets between two parties, and what a third can do to them. Spec: [DM-1..3]."""
 
 import logging
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import trio
@@ -201,6 +202,40 @@ async def test_nobody_writes_but_the_seller_of_a_complete_ticket(start: Running)
             assert (refused.value.field, refused.value.rule) == ("ticket", "DM-2")
 
 
+async def test_nothing_is_written_for_a_buyer_that_nothing_can_be_sealed_to(start: Running) -> None:
+    async with sides_of(start) as make:
+        seller = await make(SELLER, TICKET)
+        keyless = replace(PARTIES.buyer, encryption_key=bytes(32))
+        seller.tickets[TICKET] = replace(PARTIES, buyer=keyless)
+        with pytest.raises(OrderError) as refused:
+            await seller.post.instruct(TICKET, TEXT)
+        assert (refused.value.field, refused.value.rule) == ("ticket", "DM-1")
+        assert seller.post.book.written(TICKET) is None
+
+
+async def test_junk_of_any_length_ends_its_stream_and_the_honest_are_still_served(start: Running) -> None:
+    draw = random.Random(7)
+    async with sides_of(start) as make:
+        buyer = await make(BUYER, TICKET)
+        junk = [draw.randbytes(draw.randrange(200)) for _ in range(4)]
+        junk += [bytes([0x84, 1]) + draw.randbytes(60), RECEIPT[:-1], RECEIPT + b"\x00"]
+        for number, frame in enumerate(junk):
+            liar = await start(seed=bytes([100 + number]) * 32)
+            await liar.connect(buyer.network.addresses()[0])
+            async with await liar.open_stream(buyer.network.peer_id, PROTOCOL) as stream:
+                await stream.send(frame)
+                with pytest.raises(NetworkError):
+                    await stream.receive()
+            await start.stop(liar)
+        assert buyer.network.statistics().stream_violations == len(junk)
+        seller = await make(SELLER, TICKET)
+        await seller.network.connect(buyer.network.addresses()[0])
+        await seller.post.instruct(TICKET, TEXT)
+        await until(lambda: seller.post.book.written(TICKET).is_delivered)
+        assert buyer.post.book.received(TICKET).text == TEXT
+
+
+RECEIPT = encode_direct_message(Receipt(ticket_digest=TICKET, version=1))
 STRANGE = {
     "of_a_third_peer": (THIRD, boxed(TEXT), "DM-2"),
     "of_a_third_peer_sealed_by_the_seller_for_it": (THIRD, boxed("pay the third", writer=THIRD), "DM-2"),
@@ -245,9 +280,6 @@ async def test_an_older_version_is_answered_with_the_newer_and_changes_nothing(s
             assert receipt == Receipt(ticket_digest=TICKET, version=2)
         assert buyer.post.book.received(TICKET).text == "second"
         assert (buyer.post.statistics()["taken"], buyer.post.statistics()["again"]) == (1, 3)
-
-
-RECEIPT = encode_direct_message(Receipt(ticket_digest=TICKET, version=1))
 
 
 @pytest.mark.parametrize("frame", [b"", b"\x00garbage", RECEIPT, bytes(2048)])
