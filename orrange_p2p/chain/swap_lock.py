@@ -23,10 +23,16 @@ from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.swap_terms import COIN, Leg, SwapPact, SwapState
 from orrange_p2p.core.swaps import ClaimLock, LegView, OpenLock, RefundLock, SwapAction, WithdrawCredit
 from orrange_p2p.core.types import Address, Digest
-from orrange_p2p.errors import ConfigError
+from orrange_p2p.errors import ConfigError, OrrangeError
 
-_CLAIM_GAS = 150_000  # A claim never runs the token's code, so that it costs the same for all tokens.
+_SIDE_GAS = 300_000  # What one side needs on one chain, for all tokens that are like OpenZeppelin's.
 _ENDED = (SwapState.CLAIMED, SwapState.REFUNDED)
+
+
+class Unfunded(OrrangeError):
+    """Our account lacks the coin to carry a swap through; locking without it could lose the lock."""
+
+    code = "swap.unfunded"
 
 
 class Deed(Enum):
@@ -84,6 +90,23 @@ class LockOnChain:
         if leg.token != COIN and not await self._backend.code(leg.token):
             raise ConfigError(f"expected a token at 0x{leg.token.hex()} on chain {chain_id}, was nothing")
 
+    async def check_coin(self) -> None:
+        """Make sure that our account can pay for its transactions here: who locks and cannot claim, loses.
+
+        Raises:
+            Unfunded: it cannot.
+            ChainUnavailable: the chain cannot be reached.
+        """
+        fees = await self._backend.fees()
+        is_given = self._terms.refundee == self._lane.address
+        needed_wei = _SIDE_GAS * fees.max_fee_wei + (self._terms.value_wei if is_given else 0)
+        found_wei = await self._backend.balance_wei(self._lane.address)
+        if found_wei < needed_wei:
+            raise Unfunded(
+                f"expected at least {needed_wei} wei on account 0x{self._lane.address.hex()} of chain "
+                f"{self._leg.chain_id} before anything is locked, was {found_wei}; send it some"
+            )
+
     async def look(self, account: Address, *, claim_since: int | None) -> LegView:
         """What the chain says now; everything of one block.
 
@@ -140,7 +163,8 @@ class LockOnChain:
                 await self._approve(on_done)
                 await self._submit(Deed.OPENED, contract, encode_open(terms), on_done, value_wei=terms.value_wei)
             case ClaimLock(preimage=preimage):
-                sent = await self._lane.send(contract, encode_claim(terms, preimage), gas=_CLAIM_GAS)
+                # The chain estimates the gas: a claim that fails for gas would have shown the preimage for nothing.
+                sent = await self._lane.send(contract, encode_claim(terms, preimage))
                 await on_claim_sent()
                 on_done(_done(Deed.CLAIMED, await self._lane.wait(sent)))
             case RefundLock():

@@ -13,12 +13,13 @@ import trio
 
 from orrange_p2p.chain.account import DigestSigner
 from orrange_p2p.chain.backend import Backend, TransactionRefused
-from orrange_p2p.chain.swap_lock import Done, LockOnChain
+from orrange_p2p.chain.swap_lock import Done, LockOnChain, Unfunded
 from orrange_p2p.core.swap_terms import Leg, SwapState
 from orrange_p2p.core.swaps import (
     ChainsRead,
     ClaimSent,
     LegView,
+    OpenLock,
     SwapAction,
     SwapEvent,
     SwapOutcome,
@@ -168,12 +169,15 @@ class SwapRunner:
         """Carry out one action; the next one on this chain waits for its end, well or badly."""
         leg = action.leg
         try:
+            if isinstance(action, OpenLock):
+                for lock in self._locks.values():
+                    await lock.check_coin()
             await self._locks[leg].act(
                 action,
                 on_done=lambda done: self._on_step(Acted(leg=leg, done=done)),
                 on_claim_sent=partial(self._decide, ClaimSent()),
             )
-        except (EscrowReverted, TransactionRefused, ChainUnavailable) as error:
+        except (EscrowReverted, TransactionRefused, ChainUnavailable, Unfunded) as error:
             self._tell(Trouble(leg=leg, code=error.code, message=str(error)))
         else:
             self._told.pop(leg, None)
@@ -189,7 +193,8 @@ class SwapRunner:
         self._seen[leg] = seen
 
     def _tell(self, trouble: Trouble) -> None:
-        """Tell about a trouble, the same one once in a row."""
-        if self._told.get(trouble.leg) != trouble.message:
-            self._told[trouble.leg] = trouble.message
+        """Tell about a trouble, the same one once in a row; what coin is missing changes with each block's fees."""
+        same = trouble.code if trouble.code == Unfunded.code else trouble.message
+        if self._told.get(trouble.leg) != same:
+            self._told[trouble.leg] = same
             self._on_step(trouble)

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 import trio
-from chain_world import dev_key
-from swap_world import ALICE, LIFE_S, LIMIT_S, PREIMAGE, SwapChains, open_swap_world, run_both
+from chain_world import dev_key, faucet_key
+from swap_world import ALICE, BOB, LIFE_S, LIMIT_S, PREIMAGE, SwapChains, open_swap_world, run_both
 
 from orrange_p2p.chain.backend import Backend, BlockRef
 from orrange_p2p.chain.contracts import token_contract
@@ -201,6 +201,36 @@ async def test_sides_that_are_killed_at_each_transaction_and_run_again_swap_all_
     assert outcomes == [COMPLETED, COMPLETED]
     assert [side.deaths >= deaths for side, deaths in zip(sides, (4, 3), strict=True)] == [True, True]
     assert await world.is_swapped()
+
+
+async def test_a_participant_that_could_not_pay_for_its_claim_locks_nothing_until_it_can(world: SwapChains) -> None:
+    chain = world.chains[Leg.FIRST]
+    lane = TransactionLane(chain, BOB)
+    await lane.submit(ALICE.address, b"", gas=21_000, value_wei=await chain.balance_wei(BOB.address) - 2 * 10**14)
+    steps: list[SwapStep] = []
+    is_poor = trio.Event()
+
+    def hear(step: SwapStep) -> None:
+        steps.append(step)
+        if isinstance(step, Trouble):
+            is_poor.set()
+
+    async def run_participant() -> None:
+        assert await world.runner(world.begin(PARTICIPANT), on_step=hear).run() is COMPLETED
+
+    async def run_initiator() -> None:
+        assert await world.runner(world.begin(INITIATOR)).run() is COMPLETED
+
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_participant)
+            nursery.start_soon(run_initiator)
+            await is_poor.wait()
+            assert [step for step in steps if isinstance(step, Acted)] == []
+            await TransactionLane(chain, faucet_key()).submit(BOB.address, b"", gas=30_000, value_wei=10**18)
+    (trouble,) = (step for step in steps if isinstance(step, Trouble))
+    assert (trouble.leg, trouble.code) == (Leg.SECOND, "swap.unfunded")
+    assert f"wei on account 0x{BOB.address.hex()} of chain 101 before anything is locked" in trouble.message
 
 
 async def test_the_record_is_saved_before_each_deed(world: SwapChains) -> None:

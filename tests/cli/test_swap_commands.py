@@ -1,9 +1,12 @@
 """`orrange swap new|join|show|run`, as two parties use them; a whole swap is run by the demo's own test."""
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
+from cli_program import ROOT, STOP_S, clean_environment, command
 from typer.testing import CliRunner, Result
 
 from orrange_p2p.cli.swap import app
@@ -82,6 +85,36 @@ def test_only_the_party_itself_can_run_its_side(begun: Path, tmp_path: Path) -> 
         f"0x{BOB.address.hex()}"
     )
     assert json.loads((begun / "record.json").read_text())["open_block"] is None
+
+
+def test_a_run_waits_for_silent_chains_and_can_be_interrupted(begun: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text(PASSPHRASE + "\n")
+    write_keystore(tmp_path / "alice.json", ALICE, PASSPHRASE, scrypt_n=2)
+    nowhere = "http://127.0.0.1:1"
+    process = subprocess.Popen(
+        command(
+            *("swap", "run", begun, "--key", tmp_path / "alice.json", "--passphrase-file", secret, "--json"),
+            *("--first-rpc", nowhere, "--second-rpc", nowhere),
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
+        cwd=ROOT,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        troubles = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert {(step["step"], step["lock"], step["code"]) for step in troubles} == {
+            ("trouble", "first", "chain.unavailable"),
+            ("trouble", "second", "chain.unavailable"),
+        }
+        process.send_signal(signal.SIGINT)
+        assert process.wait(STOP_S) == 130
+        assert json.loads(process.stdout.read()) == {"error": {"code": "interrupted", "message": "interrupted"}}
+        assert process.stderr.read().startswith(b"interrupted: the swap is saved; run it again at once")
+    assert json.loads(run("show", begun, "--json").stdout)["has_locked"] is False
 
 
 def _leaf(error: BaseException | None, kind: type[ConfigError] | type[ChainUnavailable]) -> str:

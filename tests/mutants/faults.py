@@ -15,6 +15,7 @@ TICKETS = (
     "tests/core/test_declines.py",
 )
 BASES = ("tests/core/test_base_edges.py", "tests/core/test_bases.py", "tests/core/test_base_worlds.py")
+SWAPS = ("tests/core/test_swaps.py",)
 CODEC = ("tests/core/test_cbor.py", "tests/core/test_codec.py")
 
 
@@ -34,6 +35,7 @@ _REPLAY = "orrange_p2p/core/replay.py"
 _VIEW = "orrange_p2p/core/owner_view.py"
 _FEEDS = "orrange_p2p/core/feeds.py"
 _STARTS = "orrange_p2p/core/starts.py"
+_SWAPS = "orrange_p2p/core/swaps.py"
 
 FAULTS = (
     Fault(
@@ -238,5 +240,40 @@ FAULTS = (
         "if held != (ticket, version):",
         "if held[1] != version:",
         ("tests/core/test_instructions.py", "tests/vectors/test_peer_vectors.py"),
+    ),
+    Fault(
+        "a swap's second lock is opened before the first is final",
+        _SWAPS,
+        "return taken.state is SwapState.OPEN and taken.confirmed is SwapState.OPEN",
+        "return taken.state is SwapState.OPEN",
+        SWAPS,
+    ),
+    Fault(
+        "a swap's preimage is shown too late to be final",
+        _SWAPS,
+        "return is_locked and event.latest_s <= _latest_claim_s(record)",
+        "return is_locked",
+        SWAPS,
+    ),
+    Fault(
+        "a swap's claim that may not have been sent is repeated to the end",
+        _SWAPS,
+        "return event.latest_s + leg.finality_s < leg.deadline_s",
+        "return True",
+        SWAPS,
+    ),
+    Fault(
+        "a swap's preimage is believed without its hashlock",
+        _SWAPS,
+        "is_right = given.preimage is not None and compute_hashlock(given.preimage) == record.pact.hashlock",
+        "is_right = given.preimage is not None",
+        SWAPS,
+    ),
+    Fault(
+        "a swap's first lock does not outlast its own chain's finality",
+        "orrange_p2p/core/swap_terms.py",
+        "return initiator_deadline_s - own_lag_s - other_lag_s",
+        "return initiator_deadline_s - other_lag_s",
+        SWAPS,
     ),
 )
