@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from orrange_p2p.chain.fees import MAX_FEE_CAP_WEI
 from orrange_p2p.errors import ConfigError
 from orrange_p2p.network import HexAddress as HexAddress
 from orrange_p2p.network import MarketConfig as MarketConfig
@@ -39,6 +40,9 @@ class NodeConfig(BaseSettings):
     listen_host: str = DEFAULT_HOST
     listen_port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     bootstrap: tuple[str, ...] = ()
+    max_fee_cap_wei: int = Field(
+        default=MAX_FEE_CAP_WEI, gt=0, le=2**63, description="the most that a unit of gas may cost"
+    )
 
     @classmethod
     def settings_customise_sources(

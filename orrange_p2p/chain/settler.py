@@ -4,10 +4,11 @@ A ticket is *waiting*, then *sent* in one transaction at a time, then gone: sett
 whomever it was sent), skipped (our own transaction's receipt says so, once its block was followed; a stranger may make
 the contract skip anything), expired, or given up after bounded attempts. The trades of a failed batch go one by one.
 The legs of a FOK order go together, in a transaction of their own that settles all or none, however often it is tried.
+What the lane took stays with it, through outages and crashes: nothing is sent again while it may be mined still.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,7 +16,8 @@ import trio
 
 from orrange_p2p.chain.backend import Receipt, TransactionRefused
 from orrange_p2p.chain.contracts import encode_settle, encode_settle_group, settlement_contract, skip_reason_name
-from orrange_p2p.chain.lane import TransactionLane
+from orrange_p2p.chain.fees import FeeAboveCap
+from orrange_p2p.chain.lane import SentTransaction, TransactionLane
 from orrange_p2p.core.facts import BlockFacts, TradeSettled
 from orrange_p2p.core.types import Address, SignedTrade, TicketDigest
 from orrange_p2p.errors import ChainUnavailable, EscrowReverted
@@ -26,6 +28,7 @@ _MAX_ATTEMPTS = 5
 _MAX_TRANSACTIONS = 8
 _OTHER_LEG = "another leg"
 _RETRY_PAUSE_S = 1
+_DIGEST_BYTES = 32
 GAS_BASE = 80_000
 GAS_PER_TRADE = 260_000
 """Gas limits, not prices. Measured: 134,000 a trade in a batch of 20 between the same owners, 215,000 where each owner,
@@ -72,6 +75,14 @@ class _Held:
     failure: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Skip:
+    """A ticket that our own transaction's receipt says was passed over."""
+
+    block_number: int
+    reason: int
+
+
 class Settler:
     """Settles tickets through one lane. `enqueue` and `observe` never wait; `run` does the sending."""
 
@@ -102,18 +113,27 @@ class Settler:
         self._gather_s = gather_ms / 1000
         self._max_held = max_held
         self._held: dict[TicketDigest, _Held] = {}
+        self._sent_before: dict[TicketDigest, _Skip | None] = {}
         self._waiting: deque[TicketDigest] = deque()
         self._has_waiting = trio.Event()
         self._slots = trio.CapacityLimiter(_MAX_TRANSACTIONS)
         self._observed_number = -1
         self._fates = dict.fromkeys(Fate, 0)
         self._skips: dict[str, int] = {}
-        self._counts = {"transactions": 0, "failed_transactions": 0, "trades_sent": 0, "gas_used": 0}
+        self._counts = dict.fromkeys(
+            ("transactions", "failed_transactions", "late_transactions", "held_back", "trades_sent", "gas_used"), 0
+        )
+        self._unfinished = deque(lane.unfinished())
+        self._has_unfinished = trio.Event()
+        for sent in self._unfinished:
+            self._sent_before.update(dict.fromkeys(_tickets_of(sent)))
 
     def statistics(self) -> dict[str, object]:
         """Tickets waiting, sent and by fate; skips by reason; transactions, trades in them, and gas used.
 
-        Of a group that was passed over, one leg counts under its reason and the rest under "another leg".
+        `late_transactions` counts waits of a whole deadline without a block, `held_back` batches that were not sent for
+        want of a chain or for the price of gas. Of a group that was passed over, one leg counts under its reason and
+        the rest under "another leg".
         """
         waiting = sum(held.is_waiting for held in self._held.values())
         return {
@@ -132,7 +152,7 @@ class Settler:
         if ticket in self._held or len(self._held) >= self._max_held:
             return False
         self._held[ticket] = _Held(trade=trade)
-        self._wait_again(ticket)
+        self._begin((ticket,))
         return True
 
     def enqueue_group(self, legs: Mapping[TicketDigest, SignedTrade]) -> bool:
@@ -142,8 +162,21 @@ class Settler:
         order = tuple(legs)
         for leg, trade in legs.items():
             self._held[leg] = _Held(trade=trade, legs=order)
-        self._wait_again(order[0])
+        self._begin(order)
         return True
+
+    def _begin(self, tickets: tuple[TicketDigest, ...]) -> None:
+        """Let a ticket or a group wait for its transaction, unless it is in one that is under way or was mined."""
+        if tickets[0] not in self._sent_before:
+            self._wait_again(tickets[0])
+            return
+        for ticket in tickets:
+            self._held[ticket].is_waiting = False
+        for culprit in tickets:
+            skip = self._sent_before.get(culprit)
+            if skip is not None:
+                for ticket in tickets:
+                    self._note_skip(ticket, culprit, skip)
 
     def observe(self, block: BlockFacts) -> None:
         """Learn from a followed block; blocks come in order."""
@@ -160,16 +193,22 @@ class Settler:
     def unwind(self, to_block: int) -> None:
         """Learn that the chain took back every block after `to_block`: what they passed over is not passed over.
 
-        Tickets that settled in them are offered again by who completed them, if other blocks do not settle them.
+        Tickets that settled in them are offered again by who completed them, if other blocks do not settle them. Our
+        own transactions from those blocks are under way again, and no others are made for their tickets.
         """
         self._observed_number = min(self._observed_number, to_block)
         for held in self._held.values():
             if held.skipped_at is not None and held.skipped_at > to_block:
                 held.skipped_at = None
+        for sent in self._lane.unwind(to_block):
+            self._sent_before.update(dict.fromkeys(_tickets_of(sent)))
+            self._unfinished.append(sent)
+        self._has_unfinished.set()
 
     async def run(self) -> None:
         """Send what waits, until cancelled. What was sent may still settle after a cancellation."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._resume_all)
             while True:
                 await self._has_waiting.wait()
                 slot = object()
@@ -197,32 +236,74 @@ class Settler:
             self._has_waiting = trio.Event()
         return batch
 
+    async def _resume_all(self) -> None:
+        async with trio.open_nursery() as nursery:
+            while True:
+                while self._unfinished:
+                    nursery.start_soon(self._resume, self._unfinished.popleft())
+                self._has_unfinished = trio.Event()
+                await self._has_unfinished.wait()
+
+    async def _resume(self, sent: SentTransaction) -> None:
+        """See a transaction from before the start, or of a block that is no more, into a block.
+
+        If it never can be mined, its tickets wait anew.
+        """
+        tickets = _tickets_of(sent)
+        try:
+            await self._see_through(sent, tickets)
+        except (EscrowReverted, TransactionRefused) as error:
+            self._counts["failed_transactions"] += 1
+            for ticket in tickets:
+                self._sent_before.pop(ticket, None)
+                self._try_again(ticket, str(error))
+
     async def _settle(self, batch: list[TicketDigest], slot: object) -> None:
         """Send one batch and see it into a block; what fails as a whole waits again."""
-        still_held = [self._held[ticket] for ticket in batch if ticket in self._held]
-        failure = ""
         try:
+            still_held = [ticket for ticket in batch if ticket in self._held]
             if still_held:
-                receipt = await self._send([held.trade for held in still_held], is_group=still_held[0].legs != ())
-                self._note_skips(receipt)
-        except (EscrowReverted, TransactionRefused, ChainUnavailable) as error:
-            self._counts["failed_transactions"] += 1
-            failure = str(error)
+                await self._see_through(await self._send(still_held), still_held)
+        except (FeeAboveCap, ChainUnavailable) as error:
+            self._counts["held_back"] += 1
             await trio.sleep(_RETRY_PAUSE_S)
+            self._hold_back(batch, str(error))
+        except (EscrowReverted, TransactionRefused) as error:
+            self._counts["failed_transactions"] += 1
+            await trio.sleep(_RETRY_PAUSE_S)
+            for ticket in batch:
+                self._try_again(ticket, str(error))
         finally:
             self._slots.release_on_behalf_of(slot)
-        if failure:
-            for ticket in batch:
-                self._try_again(ticket, failure)
 
-    async def _send(self, trades: list[SignedTrade], *, is_group: bool) -> Receipt:
+    async def _send(self, batch: list[TicketDigest]) -> SentTransaction:
+        trades = [self._held[ticket].trade for ticket in batch]
+        is_group = self._held[batch[0]].legs != ()
         payload = encode_settle_group(trades) if is_group else encode_settle(trades)
-        sent = await self._lane.send(self._settlement, payload, gas=GAS_BASE + GAS_PER_TRADE * len(trades))
+        gas = GAS_BASE + GAS_PER_TRADE * len(trades)
+        sent = await self._lane.send(self._settlement, payload, gas=gas, note=b"".join(batch))
         self._counts["transactions"] += 1
         self._counts["trades_sent"] += len(trades)
-        receipt = await self._lane.wait(sent)
-        self._counts["gas_used"] += receipt.gas_used
-        return receipt
+        return sent
+
+    async def _see_through(self, sent: SentTransaction, batch: Sequence[TicketDigest]) -> None:
+        """Wait for a transaction's block, however long it takes, while anybody waits for one of its tickets.
+
+        Raises:
+            EscrowReverted: the contract refused all of it.
+            TransactionRefused: it can never be mined.
+        """
+        while True:
+            try:
+                receipt = await self._lane.wait(sent)
+            except ChainUnavailable:
+                self._counts["late_transactions"] += 1
+                if not any(ticket in self._held or ticket in self._sent_before for ticket in batch):
+                    return
+            else:
+                self._counts["gas_used"] += receipt.gas_used
+                self._note_skips(receipt)
+                return
 
     def _note_skips(self, receipt: Receipt) -> None:
         for log in receipt.logs:
@@ -230,18 +311,28 @@ class Settler:
             if event is None or event.name != "TradeSkipped":
                 continue
             culprit = TicketDigest(event.fields["ticket"])
-            if culprit not in self._held:
-                continue
-            for ticket in self._held[culprit].legs or (culprit,):
-                self._note_skip(ticket, culprit, event.fields["reason"], receipt.block_number)
+            skip = _Skip(block_number=receipt.block_number, reason=event.fields["reason"])
+            if culprit in self._sent_before:
+                self._sent_before[culprit] = skip
+            held = self._held.get(culprit)
+            for ticket in (held.legs or (culprit,)) if held is not None else ():
+                self._note_skip(ticket, culprit, skip)
 
-    def _note_skip(self, ticket: TicketDigest, culprit: TicketDigest, reason: int, block_number: int) -> None:
+    def _note_skip(self, ticket: TicketDigest, culprit: TicketDigest, skip: _Skip) -> None:
         held = self._held.get(ticket)
         if held is None:
             return
-        held.skipped_at, held.skip_reason, held.culprit = block_number, reason, culprit
-        if block_number <= self._observed_number:
+        held.skipped_at, held.skip_reason, held.culprit = skip.block_number, skip.reason, culprit
+        if skip.block_number <= self._observed_number:
             self._end_skipped(ticket, held)
+
+    def _hold_back(self, batch: list[TicketDigest], failure: str) -> None:
+        """Nothing of a batch was sent, and it is nobody's fault: it waits for better times, up to its deadlines."""
+        for ticket in batch:
+            held = self._held.get(ticket)
+            if held is not None:
+                held.failure = failure
+                self._wait_again(ticket)
 
     def _try_again(self, ticket: TicketDigest, failure: str) -> None:
         held = self._held.get(ticket)
@@ -275,3 +366,10 @@ class Settler:
         self._fates[fate] += 1
         if self._on_outcome is not None:
             self._on_outcome(SettlementOutcome(ticket=ticket, fate=fate, reason=reason))
+
+
+def _tickets_of(sent: SentTransaction) -> tuple[TicketDigest, ...]:
+    """The tickets of a transaction, from the note that `Settler` put on it."""
+    return tuple(
+        TicketDigest(sent.note[start : start + _DIGEST_BYTES]) for start in range(0, len(sent.note), _DIGEST_BYTES)
+    )

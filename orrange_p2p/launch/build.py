@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.deployment import Deployment
+from orrange_p2p.chain.fees import MAX_FEE_CAP_WEI, FeePolicy
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.config import NETWORK_MARK, NetworkConfig, parse_address
 from orrange_p2p.core.events import Identity
@@ -16,6 +17,7 @@ from orrange_p2p.keys.session import SessionKey
 from orrange_p2p.net.network import Network
 from orrange_p2p.net.settings import NetSettings
 from orrange_p2p.node import NodeParts
+from orrange_p2p.store.intents import StoredIntents
 from orrange_p2p.store.interface import Mark, Store, StoreBatch
 
 OWNER_MARK = b"owner"
@@ -119,6 +121,7 @@ def build_parts(
     listen_port: int,
     bootstrap: tuple[str, ...] = (),
     check_chain: Callable[[], Awaitable[None]] | None = None,
+    max_fee_cap_wei: int = MAX_FEE_CAP_WEI,
 ) -> NodeParts:
     """The parts of a node, none of them started."""
     return NodeParts(
@@ -141,7 +144,12 @@ def build_parts(
             sign=keys.session.sign,
             peer_sign=keys.peer.sign,
         ),
-        lane=TransactionLane(backend, keys.submitter),
+        lane=TransactionLane(
+            backend,
+            keys.submitter,
+            fee_policy=FeePolicy(cap_wei=max_fee_cap_wei),
+            log=StoredIntents(store, keys.submitter.address),
+        ),
         clock_ms=clock_ms,
         bootstrap=bootstrap,
         check_chain=check_chain,

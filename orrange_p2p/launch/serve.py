@@ -84,6 +84,7 @@ async def _build_node(opened: AsyncExitStack, config: NodeConfig) -> NodeParts:
         listen_host=config.listen_host,
         listen_port=config.listen_port,
         bootstrap=config.bootstrap,
+        max_fee_cap_wei=config.max_fee_cap_wei,
         check_chain=None if await _is_answered(check_chain) else check_chain,
     )
 

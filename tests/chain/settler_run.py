@@ -8,6 +8,7 @@ from chain_world import World
 
 from orrange_p2p.chain.backend import Backend
 from orrange_p2p.chain.follower import Follower, Item, TakenBack
+from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.settler import SettlementOutcome, Settler
 from orrange_p2p.core.types import TicketDigest
 
@@ -17,11 +18,11 @@ FAST_MS = 10
 class Run:
     """A running settler, fed by a running follower."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, lane: TransactionLane | None = None) -> None:
         self.world = world
         self.outcomes: dict[TicketDigest, SettlementOutcome] = {}
         self.settler = Settler(
-            world.lane, world.deployment.settlement, on_outcome=self.note, gather_ms=FAST_MS, max_held=100
+            lane or world.lane, world.deployment.settlement, on_outcome=self.note, gather_ms=FAST_MS, max_held=100
         )
         self.feeds = trio.Event()
 
