@@ -135,7 +135,12 @@ def instruct(
     Nobody but the buyer's node can read them; it gets them as soon as both nodes are connected.
     """
     path = find_socket(data_dir, socket, config)
-    answer = call_node(path, "trade.instruct", {"ticket": ticket, "text": _read_text()})
+    shown = call_node(path, "trade.show", {"ticket": ticket})
+    trade, units = shown["trade"], MarketUnits.from_answer(shown["market"], shown["units"])
+    if not trade["may_instruct"]:  # before anybody types an account's number
+        raise OrderError("ticket", trade["ticket"], "DM-2", f"ticket: {_why_not(trade)}")
+    question = f"How is {trade['counterparty']} to pay for your {units.quantity(trade['lots'])} {units.base}?"
+    answer = call_node(path, "trade.instruct", {"ticket": trade["ticket"], "text": _read_text(question)})
     if as_json:
         print_json(answer)
         return
@@ -184,14 +189,23 @@ def instructions(
         typer.echo(_NOT_HELD.format(state=trade["state"]), err=True)
 
 
-def _read_text() -> str:
-    """The standard input without the line ends at its end.
+def _why_not(trade: Mapping[str, Any]) -> str:
+    """Why the owner writes no instructions for a trade."""
+    if trade["kind"] != "escrow":
+        return "expected a trade by escrow, was one whose sides pay each other on the chain"
+    if trade["side"] != "sell":
+        return "expected one that you sell in, was one that you buy in"
+    return "expected one whose buyer this node knows, was one whose feed is not here yet: try again once it is synced"
+
+
+def _read_text(question: str) -> str:
+    """The standard input without the line ends around it; `question` is for people at a terminal.
 
     Raises:
         OrderError: it is far too long or no text. The message does not show it.
     """
     if sys.stdin.isatty():
-        typer.echo("How is the buyer to pay? End with Ctrl-D on a line of its own.", err=True)
+        typer.echo(f"{question} End with Ctrl-D on a line of its own.", err=True)
     try:
         text = sys.stdin.read(MAX_INPUT_CHARACTERS + 1)
     except UnicodeDecodeError:

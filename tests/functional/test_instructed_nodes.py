@@ -52,6 +52,13 @@ def secret_of(number: int, name: str) -> bytes:
     return derive_secret("instructed nodes", f"{name} {number}")
 
 
+class Typed(StringIO):
+    """What somebody types at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True)
 class Home:
     """A node with its post and its control socket."""
@@ -62,16 +69,16 @@ class Home:
     tickets: EscrowTickets
     socket: Path
 
-    async def run(self, *arguments: object, text: str = "") -> Done:
+    async def run(self, *arguments: object, text: str | Typed = "") -> Done:
         """The command line against this node."""
         words = [*map(str, arguments), "--socket", str(self.socket)]
         return await trio.to_thread.run_sync(_run, words, text)
 
 
-def _run(words: list[str], text: str) -> Done:
+def _run(words: list[str], text: str | Typed) -> Done:
     """A command in this process, one at a time."""
     out, err, stdin = StringIO(), StringIO(), sys.stdin
-    sys.stdin = StringIO(text)
+    sys.stdin = StringIO(text) if isinstance(text, str) else text
     try:
         with redirect_stdout(out), redirect_stderr(err):
             code = main(words)
@@ -206,7 +213,11 @@ async def test_the_buyer_reads_how_to_pay_and_a_third_peers_try_is_refused(start
 
         empty = await homes[BUYER].run("trade", "instructions", name)
         assert empty.out == f"no instructions for {name[:12]}: the seller has sent none yet\n"
-        written = await homes[SELLER].run("trade", "instruct", name[:14], text=f"{TEXT}\n")
+        written = await homes[SELLER].run("trade", "instruct", name[:14], text=Typed(f"{TEXT}\n"))
+        owner = homes[BUYER].node.kernel.identity.owner
+        assert written.err == (
+            f"How is 0x{owner.hex()} to pay for your 0.005 BTC? End with Ctrl-D on a line of its own.\n"
+        )
         assert written.out.startswith(f"version 1 of the instructions for {name[:12]} is on this node's disk; "), (
             written
         )
@@ -259,6 +270,8 @@ async def look(homes: list[Home], name: str) -> None:
     assert refused.sentence() == "ticket: expected one that you sell in, was one that you buy in"
     refused = await homes[SELLER].run("trade", "instruct", name, text="\x1b[2J")
     assert "expected no control characters but line feeds, was U+001B as character 1" in refused.sentence()
+    with pytest.raises(OrderError, match="^ticket: expected one that you sell in, was one that you buy in$"):
+        await ask_node(homes[BUYER].socket, "trade.instruct", {"ticket": name, "text": "pay me"})
     with pytest.raises(OrderError, match="^text: expected a text, was int$"):
         await ask_node(homes[SELLER].socket, "trade.instruct", {"ticket": name, "text": 7})
     with pytest.raises(OrderError, match="^ticket: expected 0x and 6 to 64 hex digits, was 7$"):
