@@ -2,22 +2,26 @@
 pragma solidity 0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 
+import {OpenedTrade} from "./interfaces/IOrrangeEscrow.sol";
 import {IOrrangeSettlement} from "./interfaces/IOrrangeSettlement.sol";
-import {IOrrangeVault} from "./interfaces/IOrrangeVault.sol";
+import {Checks} from "./libraries/Checks.sol";
 import {Groups} from "./libraries/Groups.sol";
 import {Sessions} from "./libraries/Sessions.sol";
 import {Trades} from "./libraries/Trades.sol";
-import {TypedData} from "./libraries/TypedData.sol";
+import {Cancels} from "./settlement/Cancels.sol";
+import {Terms} from "./settlement/Terms.sol";
 import {
-    Market,
+    EscrowFunds,
     MarketId,
     Order,
     OrderId,
+    Payment,
     Session,
+    SettlementSettings,
     SkipReason,
+    Standing,
     Ticket,
     TicketDigest,
     Trade,
@@ -25,51 +29,38 @@ import {
 } from "./types/OrrangeTypes.sol";
 
 /// @title The settlement
-/// @dev One trade, one pass: digests, then checks in the order of their reason numbers, then effects, then the vault.
-/// A group passes all checks of all its legs before the first effect, each leg on top of what the legs before it draw.
-contract OrrangeSettlement is IOrrangeSettlement, EIP712 {
+/// @dev One trade, one pass: digests, checks, effects, then the vault. A group passes all checks of all its legs before
+/// the first effect, each leg on top of what the legs before it draw. Who cannot keep what it signed is recorded.
+contract OrrangeSettlement is Cancels {
     using BitMaps for BitMaps.BitMap;
+    using Checks for Order;
+    using Checks for Trade;
     using Sessions for Session;
     using Trades for Order;
     using Trades for Trade;
 
-    uint8 private constant ORDER_KIND_LIMIT = 0;
-    uint8 private constant ORDER_KIND_PROTECTED_MARKET = 1;
-    uint8 private constant TICKET_KIND_ATOMIC = 0;
+    /// @dev Who cannot keep a ticket that is good in every other way.
+    struct Verdict {
+        SkipReason reason;
+        bool isMakerGuilty;
+        bool isTakerGuilty;
+    }
 
-    IOrrangeVault private immutable VAULT;
-    uint64 private immutable GENESIS_MS;
-    uint64 private immutable EPOCH_MS;
-    uint64 private immutable TICKET_LIFE_S;
-    uint64 private immutable FUND_LAG_S;
+    uint256 private constant VICTIM_SHARE_BPS = 5_000;
 
-    mapping(OrderId order => uint256 lots) private _filled;
     mapping(address session => BitMaps.BitMap) private _used;
 
-    /// @param vault_ The vault, deployed before with this contract's address.
-    /// @param genesisMs_ When epoch 0 starts, in unix milliseconds.
-    /// @param epochMs_ Length of an epoch in milliseconds.
-    /// @param ticketLifeS_ D, the longest life of a ticket in seconds.
-    /// @param fundLagS_ L_fund in seconds.
-    constructor(IOrrangeVault vault_, uint64 genesisMs_, uint64 epochMs_, uint64 ticketLifeS_, uint64 fundLagS_)
-        EIP712("Orrange", "1")
-    {
-        if (epochMs_ == 0 || ticketLifeS_ == 0) revert ZeroDuration();
-        if (vault_.settlement() != address(this)) revert ForeignVault(address(vault_), vault_.settlement());
-        uint256 delay = vault_.deallocationDelay();
-        uint256 reach = 2 * uint256(fundLagS_) + ticketLifeS_;
-        if (delay <= reach) revert DeallocationDelayTooShort(delay, reach + 1);
-        VAULT = vault_;
-        GENESIS_MS = genesisMs_;
-        EPOCH_MS = epochMs_;
-        TICKET_LIFE_S = ticketLifeS_;
-        FUND_LAG_S = fundLagS_;
-    }
+    constructor(SettlementSettings memory settings) Terms(settings) {}
 
     /// @inheritdoc IOrrangeSettlement
     function settle(Trade[] calldata trades) external {
+        Groups.Drawn memory nothing;
         for (uint256 i = 0; i < trades.length; ++i) {
-            _settleOne(trades[i]);
+            Trade calldata trade = trades[i];
+            TradeDigests memory digests = _digests(trade);
+            Verdict memory verdict = _check(trade, digests, nothing, false);
+            if (verdict.reason == SkipReason.None) _complete(trade, digests);
+            else _skip(trade, digests.ticket, verdict);
         }
     }
 
@@ -80,19 +71,11 @@ contract OrrangeSettlement is IOrrangeSettlement, EIP712 {
         for (uint256 i = 0; i < legs.length; ++i) {
             digests[i] = _digests(legs[i]);
         }
-        (uint256 index, SkipReason reason) = _checkGroup(legs, digests);
-        if (reason != SkipReason.None) {
-            emit TradeSkipped(digests[index].ticket, reason);
-            return;
-        }
+        (uint256 index, Verdict memory verdict) = _checkGroup(legs, digests);
+        if (verdict.reason != SkipReason.None) return _skip(legs[index], digests[index].ticket, verdict);
         for (uint256 i = 0; i < legs.length; ++i) {
             _complete(legs[i], digests[i]);
         }
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function filledLots(OrderId order) external view returns (uint256) {
-        return _filled[order];
     }
 
     /// @inheritdoc IOrrangeSettlement
@@ -100,96 +83,18 @@ contract OrrangeSettlement is IOrrangeSettlement, EIP712 {
         return _used[session].get(ticketNonce);
     }
 
-    /// @inheritdoc IOrrangeSettlement
-    function marketId(Market calldata market) public view returns (MarketId) {
-        return MarketId.wrap(_hashTypedDataV4(TypedData.hash(market)));
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function orderId(Order calldata order) public view returns (OrderId) {
-        return OrderId.wrap(_hashTypedDataV4(TypedData.hash(order)));
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function ticketDigest(Ticket calldata ticket) public view returns (TicketDigest) {
-        return TicketDigest.wrap(_hashTypedDataV4(TypedData.hash(ticket)));
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function groupDigest(Ticket[] calldata tickets) external view returns (bytes32) {
-        bytes32[] memory legDigests = new bytes32[](tickets.length);
-        for (uint256 i = 0; i < tickets.length; ++i) {
-            legDigests[i] = _ungroupedDigest(tickets[i]);
-        }
-        return Groups.digestOf(legDigests);
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function domainSeparator() external view returns (bytes32) {
-        return _domainSeparatorV4();
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function vault() external view returns (IOrrangeVault) {
-        return VAULT;
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function genesisMs() external view returns (uint64) {
-        return GENESIS_MS;
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function epochMs() external view returns (uint64) {
-        return EPOCH_MS;
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function ticketLifeS() external view returns (uint64) {
-        return TICKET_LIFE_S;
-    }
-
-    /// @inheritdoc IOrrangeSettlement
-    function fundLagS() external view returns (uint64) {
-        return FUND_LAG_S;
-    }
-
-    function _settleOne(Trade calldata trade) private {
-        TradeDigests memory digests = _digests(trade);
-        Groups.Drawn memory nothing;
-        SkipReason reason = _check(trade, digests, nothing, false);
-        if (reason != SkipReason.None) {
-            emit TradeSkipped(digests.ticket, reason);
-            return;
-        }
-        _complete(trade, digests);
-    }
-
-    function _digests(Trade calldata trade) private view returns (TradeDigests memory) {
-        return TradeDigests({
-            market: marketId(trade.market),
-            maker: orderId(trade.maker),
-            taker: orderId(trade.taker),
-            ticket: ticketDigest(trade.ticket)
-        });
-    }
-
-    function _ungroupedDigest(Ticket calldata ticket) private view returns (bytes32) {
-        return _hashTypedDataV4(TypedData.hashUngrouped(ticket));
-    }
-
     /// @dev The form of the group, then each leg; the first failure names its leg and the reason.
     function _checkGroup(Trade[] calldata legs, TradeDigests[] memory digests)
         private
         view
-        returns (uint256 index, SkipReason reason)
+        returns (uint256 index, Verdict memory verdict)
     {
         index = Groups.firstStranger(legs, digests);
-        if (index < legs.length) return (index, SkipReason.Grouped);
-        if (!Groups.isWhole(legs) || !_isGroup(legs)) return (0, SkipReason.Grouped);
+        if (index < legs.length) return (index, _innocent(SkipReason.Grouped));
+        if (!Groups.isWhole(legs) || !_isGroup(legs)) return (0, _innocent(SkipReason.Grouped));
         for (index = 0; index < legs.length; ++index) {
-            reason = _check(legs[index], digests[index], Groups.drawnBefore(legs, digests, index), true);
-            if (reason != SkipReason.None) break;
+            verdict = _check(legs[index], digests[index], Groups.drawnBefore(legs, digests, index), true);
+            if (verdict.reason != SkipReason.None) break;
         }
     }
 
@@ -202,38 +107,132 @@ contract OrrangeSettlement is IOrrangeSettlement, EIP712 {
         return Groups.digestOf(legDigests) == legs[0].ticket.group;
     }
 
-    /// @dev The first check that fails names the reason. Later checks may rely on earlier ones.
+    /// @dev The first check that fails names the reason. Later checks may rely on earlier ones. Those that name a culprit
+    /// come last, so that a ticket that could never settle convicts nobody.
     function _check(Trade calldata trade, TradeDigests memory digests, Groups.Drawn memory drawn, bool isLeg)
         private
         view
-        returns (SkipReason)
+        returns (Verdict memory)
     {
-        Session memory makerSession = VAULT.session(trade.maker.session);
-        Session memory takerSession = VAULT.session(trade.taker.session);
+        (address base, address quote) = (trade.market.base, trade.market.quote);
+        (address makerToken, address takerToken) = trade.makerSells() ? (base, quote) : (quote, base);
+        (Standing memory maker, Standing memory taker) =
+            VAULT.standings(digests.market, trade.maker.session, makerToken, trade.taker.session, takerToken);
+        if (!_isSigned(trade, digests, maker.session, taker.session)) return _innocent(SkipReason.Signature);
+        if (!trade.isMarket(digests.market)) return _innocent(SkipReason.Market);
+        SkipReason late = _checkTimes(trade, digests, maker.session, taker.session);
+        if (late != SkipReason.None) return _innocent(late);
+        if (drawn.isNumberUsed || _used[trade.taker.session].get(trade.ticket.ticketNonce)) {
+            return _innocent(SkipReason.Replay);
+        }
+        if (!trade.isWithinLimits()) return _innocent(SkipReason.Limits);
+        if (!isLeg && trade.isGrouped()) return _innocent(SkipReason.Grouped);
+        if (!trade.isKind() || isLeg && trade.isEscrow()) return _innocent(SkipReason.Kind);
+        if (!trade.isRanged()) return _innocent(SkipReason.Overfill);
+        return _checkMeans(trade, digests, drawn, maker, taker);
+    }
+
+    /// @dev Reasons 3, 12 and 4: everything lived when the epoch started, and the ticket lives now, not longer than `ticketLifeS`
+    /// from then.
+    function _checkTimes(
+        Trade calldata trade,
+        TradeDigests memory digests,
+        Session memory makerSession,
+        Session memory takerSession
+    ) private view returns (SkipReason) {
         uint256 matched = _matchedTime(trade.ticket.epoch);
-        if (!_isSigned(trade, digests, makerSession, takerSession)) return SkipReason.Signature;
-        if (!_isMarket(trade, digests.market)) return SkipReason.Market;
-        if (matched > block.timestamp) return SkipReason.Validity;
-        if (!_isValid(trade.maker, makerSession, matched, trade.ticket.deadline)) return SkipReason.Validity;
-        if (!_isValid(trade.taker, takerSession, matched, trade.ticket.deadline)) return SkipReason.Validity;
-        if (!_isInTime(trade.ticket.deadline, matched)) return SkipReason.Deadline;
-        if (drawn.isNumberUsed || _used[trade.taker.session].get(trade.ticket.ticketNonce)) return SkipReason.Replay;
-        if (!_isWithinLimits(trade)) return SkipReason.Limits;
-        if (!_isFillable(trade, digests, drawn)) return SkipReason.Overfill;
-        if (!_isFunded(trade, digests.market, drawn)) return SkipReason.Funds;
-        if (!isLeg && _isGrouped(trade)) return SkipReason.Grouped;
-        if (!_isAtomic(trade)) return SkipReason.Kind;
-        return SkipReason.None;
+        uint256 deadline = trade.ticket.deadline;
+        bool isValid = matched <= block.timestamp && trade.maker.isUnexpired(matched)
+            && trade.taker.isUnexpired(matched) && makerSession.isAlive(matched, deadline, FUND_LAG_S, TICKET_LIFE_S)
+            && takerSession.isAlive(matched, deadline, FUND_LAG_S, TICKET_LIFE_S);
+        if (!isValid) return SkipReason.Validity;
+        bool isCancelled = _isCancelled(trade.maker, _progress[digests.maker], matched, deadline)
+            || _isCancelled(trade.taker, _progress[digests.taker], matched, deadline);
+        if (isCancelled) return SkipReason.Cancelled;
+        bool isInTime = deadline >= matched && deadline - matched <= TICKET_LIFE_S && block.timestamp <= deadline;
+        return isInTime ? SkipReason.None : SkipReason.Deadline;
+    }
+
+    /// @dev Reasons 7, 11 and 8: each side has the lots, may spend the tokens, and has them in this market.
+    function _checkMeans(
+        Trade calldata trade,
+        TradeDigests memory digests,
+        Groups.Drawn memory drawn,
+        Standing memory maker,
+        Standing memory taker
+    ) private view returns (Verdict memory verdict) {
+        uint256 lots = trade.lots();
+        (uint256 makerAmount, uint256 takerAmount) = trade.spends();
+        (makerAmount, takerAmount) = (makerAmount + drawn.makerAmount, takerAmount + drawn.takerAmount);
+        if (trade.isEscrow()) _weighBond(trade, digests.market, trade.makerSells() ? maker : taker);
+        bool isMakerFilled = _progress[digests.maker].filledLots + drawn.makerLots + lots > trade.maker.quantityLots;
+        bool isTakerFilled = _progress[digests.taker].filledLots + drawn.takerLots + lots > trade.taker.quantityLots;
+        verdict.isMakerGuilty = isMakerFilled || maker.capLeft < makerAmount || maker.allocation < makerAmount;
+        verdict.isTakerGuilty = isTakerFilled || taker.capLeft < takerAmount || taker.allocation < takerAmount;
+        if (isMakerFilled || isTakerFilled) verdict.reason = SkipReason.Overfill;
+        else if (maker.capLeft < makerAmount || taker.capLeft < takerAmount) verdict.reason = SkipReason.Cap;
+        else if (verdict.isMakerGuilty || verdict.isTakerGuilty) verdict.reason = SkipReason.Funds;
+    }
+
+    /// @dev The seller of an escrow needs a bond in quote beside the base: without it, it has nothing or may spend nothing.
+    function _weighBond(Trade calldata trade, MarketId market, Standing memory seller) private view {
+        (Order calldata sell,) = trade.sellAndBuy();
+        address quote = trade.market.quote;
+        (Standing memory inQuote,) = VAULT.standings(market, sell.session, quote, sell.session, quote);
+        uint256 bond = trade.bond();
+        if (inQuote.capLeft < bond) seller.capLeft = 0;
+        if (inQuote.allocation < bond) seller.allocation = 0;
     }
 
     /// @dev Effects before the vault moves money. The event follows the state it speaks of.
     function _complete(Trade calldata trade, TradeDigests memory digests) private {
-        Ticket calldata ticket = trade.ticket;
-        uint256 lots = trade.lots();
-        _used[trade.taker.session].set(ticket.ticketNonce);
-        _filled[digests.maker] += lots;
-        _filled[digests.taker] += lots;
+        uint64 lots = trade.ticket.makerTo - trade.ticket.makerFrom;
+        _used[trade.taker.session].set(trade.ticket.ticketNonce);
+        _progress[digests.maker].filledLots += lots;
+        _progress[digests.taker].filledLots += lots;
+        if (trade.isEscrow()) _open(trade, digests);
+        else _pay(trade, digests);
+    }
+
+    function _pay(Trade calldata trade, TradeDigests memory digests) private {
+        Payment memory payment = _payment(trade, digests.market);
+        _announce(trade, digests, payment.fee, _micros(payment.quote, payment.sinkFee));
+        VAULT.move(payment);
+    }
+
+    function _announce(Trade calldata trade, TradeDigests memory digests, uint256 fee, uint256 sinkMicros) private {
         emit TradeCompleted(
+            digests.ticket,
+            trade.maker.owner,
+            trade.taker.owner,
+            digests.market,
+            digests.maker,
+            digests.taker,
+            !trade.makerSells(),
+            trade.ticket.priceTicks,
+            trade.ticket.makerFrom,
+            trade.ticket.makerTo,
+            trade.ticket.takerFrom,
+            trade.ticket.takerTo,
+            fee,
+            sinkMicros
+        );
+    }
+
+    function _payment(Trade calldata trade, MarketId market) private view returns (Payment memory payment) {
+        (Order calldata sell, Order calldata buy) = trade.sellAndBuy();
+        payment.market = market;
+        (payment.seller, payment.sellerSession) = (sell.owner, sell.session);
+        (payment.buyer, payment.buyerSession) = (buy.owner, buy.session);
+        (payment.base, payment.quote) = (trade.market.base, trade.market.quote);
+        (payment.baseAmount, payment.quoteAmount) = trade.amounts();
+        (payment.fee, payment.sinkFee) = _fee(payment.quoteAmount);
+        (payment.submitter, payment.sink) = (msg.sender, SINK);
+    }
+
+    function _open(Trade calldata trade, TradeDigests memory digests) private {
+        Ticket calldata ticket = trade.ticket;
+        emit TradeCreated(
             digests.ticket,
             trade.maker.owner,
             trade.taker.owner,
@@ -245,16 +244,63 @@ contract OrrangeSettlement is IOrrangeSettlement, EIP712 {
             ticket.makerFrom,
             ticket.makerTo,
             ticket.takerFrom,
-            ticket.takerTo
+            ticket.takerTo,
+            ticket.security
         );
-        _pay(trade, digests.market);
+        OpenedTrade memory opened = _opened(trade, digests);
+        (Order calldata sell, Order calldata buy) = trade.sellAndBuy();
+        VAULT.lock(
+            EscrowFunds({
+                market: opened.market,
+                seller: opened.seller,
+                buyer: opened.buyer,
+                sellerSession: sell.session,
+                buyerSession: buy.session,
+                base: opened.base,
+                quote: opened.quote,
+                baseAmount: opened.baseAmount,
+                bondAmount: opened.bondAmount
+            })
+        );
+        ESCROW.open(opened);
     }
 
-    function _pay(Trade calldata trade, MarketId market) private {
+    function _opened(Trade calldata trade, TradeDigests memory digests)
+        private
+        view
+        returns (OpenedTrade memory opened)
+    {
+        (Order calldata sell, Order calldata buy) = trade.sellAndBuy();
+        opened.ticket = digests.ticket;
+        opened.market = digests.market;
+        (opened.seller, opened.buyer) = (sell.owner, buy.owner);
+        (opened.base, opened.quote) = (trade.market.base, trade.market.quote);
+        (opened.baseAmount,) = trade.amounts();
+        opened.bondAmount = trade.bond();
+        opened.paymentMethod = trade.ticket.paymentMethod;
+        opened.arbitrator = trade.ticket.arbitrator;
+        opened.security = trade.ticket.security;
+        opened.matchedAt = uint64(_matchedTime(trade.ticket.epoch));
+    }
+
+    /// @dev A guilty side is recorded and pays once for this ticket: its number is used. If both are guilty nobody is a victim.
+    function _skip(Trade calldata trade, TicketDigest ticket, Verdict memory verdict) private {
+        emit TradeSkipped(ticket, verdict.reason);
+        if (!verdict.isMakerGuilty && !verdict.isTakerGuilty) return;
+        _used[trade.taker.session].set(trade.ticket.ticketNonce);
         (address maker, address taker) = (trade.maker.owner, trade.taker.owner);
-        (address seller, address buyer) = trade.makerSells() ? (maker, taker) : (taker, maker);
-        (uint256 baseAmount, uint256 quoteAmount) = trade.amounts();
-        VAULT.move(market, seller, buyer, trade.market.base, trade.market.quote, baseAmount, quoteAmount);
+        if (verdict.isMakerGuilty) _record(trade, ticket, maker, verdict.isTakerGuilty ? address(0) : taker);
+        if (verdict.isTakerGuilty) _record(trade, ticket, taker, verdict.isMakerGuilty ? address(0) : maker);
+    }
+
+    function _record(Trade calldata trade, TicketDigest ticket, address owner, address victim) private {
+        uint256 due = _due(trade);
+        emit Defaulted(ticket, owner, victim, due);
+        VAULT.slash(owner, due, victim, victim == address(0) ? 0 : VICTIM_SHARE_BPS);
+    }
+
+    function _innocent(SkipReason reason) private pure returns (Verdict memory verdict) {
+        verdict.reason = reason;
     }
 
     /// @dev Reason 1: who signed what, and whether the chain knows the sessions for it.
@@ -293,88 +339,5 @@ contract OrrangeSettlement is IOrrangeSettlement, EIP712 {
         (address signer, ECDSA.RecoverError error,) = ECDSA.tryRecover(digest, signature);
         return error == ECDSA.RecoverError.NoError && signer == order.session
             && session.isAuthorised(order.owner, Sessions.SCOPE_TICKET);
-    }
-
-    /// @dev Reason 2: both orders name this market and its units make sense.
-    function _isMarket(Trade calldata trade, MarketId id) private pure returns (bool) {
-        Market calldata market = trade.market;
-        return trade.maker.market == id && trade.taker.market == id && market.base != market.quote
-            && market.lotSize != 0 && market.tickSize != 0;
-    }
-
-    /// @dev Reason 3: the order and its session lived when the epoch started. Only a GTC order may have no expiry: of any
-    /// other the chain could not refuse a late ticket.
-    function _isValid(Order calldata order, Session memory session, uint256 matched, uint256 deadline)
-        private
-        view
-        returns (bool)
-    {
-        if (order.expiry == 0 ? order.tif != Trades.TIF_GTC : order.expiry <= matched) return false;
-        return session.isAlive(matched, deadline, FUND_LAG_S, TICKET_LIFE_S);
-    }
-
-    /// @dev Reason 4: a ticket lives at most `ticketLifeS` from its matched time, and lives now.
-    function _isInTime(uint256 deadline, uint256 matched) private view returns (bool) {
-        return deadline >= matched && deadline - matched <= TICKET_LIFE_S && block.timestamp <= deadline;
-    }
-
-    /// @dev Reason 6: opposite sides, each limit kept, no order below the market's minimum.
-    function _isWithinLimits(Trade calldata trade) private pure returns (bool) {
-        (Order calldata maker, Order calldata taker) = (trade.maker, trade.taker);
-        if (maker.side > Trades.SIDE_SELL || taker.side > Trades.SIDE_SELL || maker.side == taker.side) return false;
-        if (maker.quantityLots < trade.market.minFillLots || taker.quantityLots < trade.market.minFillLots) {
-            return false;
-        }
-        (Order calldata buy, Order calldata sell) = trade.makerSells() ? (taker, maker) : (maker, taker);
-        uint64 price = trade.ticket.priceTicks;
-        return sell.priceTicks >= 1 && sell.priceTicks <= price && price <= buy.priceTicks;
-    }
-
-    /// @dev Reason 7: two ranges of one length inside the orders, and not more in all than the orders offer.
-    function _isFillable(Trade calldata trade, TradeDigests memory digests, Groups.Drawn memory drawn)
-        private
-        view
-        returns (bool)
-    {
-        Ticket calldata ticket = trade.ticket;
-        if (ticket.makerTo <= ticket.makerFrom || ticket.takerTo <= ticket.takerFrom) return false;
-        uint256 lots = trade.lots();
-        if (ticket.takerTo - ticket.takerFrom != lots) return false;
-        if (ticket.makerTo > trade.maker.quantityLots || ticket.takerTo > trade.taker.quantityLots) return false;
-        return _filled[digests.maker] + drawn.makerLots + lots <= trade.maker.quantityLots
-            && _filled[digests.taker] + drawn.takerLots + lots <= trade.taker.quantityLots;
-    }
-
-    /// @dev Reason 8: both sides can pay from what they allocated to this market.
-    function _isFunded(Trade calldata trade, MarketId market, Groups.Drawn memory drawn) private view returns (bool) {
-        (address base, address quote) = (trade.market.base, trade.market.quote);
-        (address makerToken, address takerToken) = trade.makerSells() ? (base, quote) : (quote, base);
-        (uint256 makerAmount, uint256 takerAmount) = trade.spends();
-        return VAULT.allocation(trade.maker.owner, market, makerToken) >= makerAmount + drawn.makerAmount
-            && VAULT.allocation(trade.taker.owner, market, takerToken) >= takerAmount + drawn.takerAmount;
-    }
-
-    /// @dev Reason 9: what settles together with others only.
-    function _isGrouped(Trade calldata trade) private pure returns (bool) {
-        return trade.ticket.group != bytes32(0) || trade.maker.isFillOrKill() || trade.taker.isFillOrKill();
-    }
-
-    /// @dev Reason 10: orders paid from the vault, the maker's one that can rest. Post-only and tiers say who matches
-    /// whom, which the two signatures have settled.
-    function _isAtomic(Trade calldata trade) private pure returns (bool) {
-        return trade.ticket.kind == TICKET_KIND_ATOMIC && _isPlain(trade.maker) && _isPlain(trade.taker)
-            && !trade.maker.isImmediate();
-    }
-
-    function _isPlain(Order calldata order) private pure returns (bool) {
-        bool isKnown =
-            order.kind == ORDER_KIND_LIMIT || order.kind == ORDER_KIND_PROTECTED_MARKET && order.isImmediate();
-        return isKnown && order.tif <= Trades.TIF_GTD && order.paymentMethods.length == 0
-            && order.arbitrators.length == 0 && order.security == 0;
-    }
-
-    /// @dev The start of an epoch in unix seconds, rounded down.
-    function _matchedTime(uint256 epoch) private view returns (uint256) {
-        return (GENESIS_MS + epoch * EPOCH_MS) / 1000;
     }
 }

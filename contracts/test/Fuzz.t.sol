@@ -117,6 +117,43 @@ contract FuzzTest is Fixture {
         wild.maker.market = wild.taker.market = settlement.marketId(wild.market);
     }
 
+    /// @dev Tickets that share orders, numbers and funds: one batch leaves what one call for each in the same order leaves.
+    function testFuzz_batchEqualsSequential(uint8[4][6] memory seeds) public {
+        Trade[] memory trades = new Trade[](seeds.length);
+        Trade memory shared = newTrade();
+        shared.maker.quantityLots = shared.taker.quantityLots = 3 * LOTS;
+        for (uint256 i = 0; i < trades.length; ++i) {
+            trades[i] = newTrade();
+            if (seeds[i][0] % 2 == 0) trades[i].maker = shared.maker;
+            if (seeds[i][1] % 2 == 0) trades[i].taker = shared.taker;
+            if (seeds[i][2] % 4 == 0) trades[i].ticket.ticketNonce = shared.ticket.ticketNonce;
+            if (seeds[i][2] % 4 == 1) trades[i].taker.quantityLots = trades[i].maker.quantityLots = 1e6;
+            uint64 lots = seeds[i][2] % 4 == 1 ? uint64(seeds[i][3]) * 10 : LOTS;
+            (trades[i].ticket.makerTo, trades[i].ticket.takerTo) = (lots, lots);
+            sign(trades[i]);
+        }
+        uint256 before = vm.snapshotState();
+        settlement.settle(trades);
+        bytes32 batch = _stateOf(trades);
+        assertTrue(vm.revertToState(before));
+        for (uint256 i = 0; i < trades.length; ++i) {
+            settleOne(trades[i]);
+        }
+        assertEq(_stateOf(trades), batch);
+    }
+
+    function _stateOf(Trade[] memory trades) private view returns (bytes32 state) {
+        state = keccak256(
+            abi.encode(allocated(maker, base), allocated(maker, quote), allocated(taker, base), allocated(taker, quote))
+        );
+        for (uint256 i = 0; i < trades.length; ++i) {
+            uint256 makerLots = settlement.filledLots(trades[i].ticket.makerOrder);
+            uint256 takerLots = settlement.filledLots(trades[i].ticket.takerOrder);
+            bool isUsed = settlement.isUsed(trades[i].taker.session, trades[i].ticket.ticketNonce);
+            state = keccak256(abi.encode(state, makerLots, takerLots, isUsed));
+        }
+    }
+
     function _assertBatchGoesOn(Trade memory wild) private {
         Trade[] memory trades = new Trade[](2);
         trades[0] = wild;
@@ -146,7 +183,7 @@ contract FuzzTest is Fixture {
         hostile.maker.market = hostile.taker.market = hostileMarket;
         sign(hostile);
         assertEq(MarketId.unwrap(honestMarket), MarketId.unwrap(marketId));
-        assertSkips(hostile, SkipReason.Funds); // the buyer has no quote in that market
+        assertDefaults(hostile, SkipReason.Funds, taker); // the buyer has no quote in that market
         market.base = address(base);
         _assertBatchGoesOn(hostile);
     }

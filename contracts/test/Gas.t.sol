@@ -15,6 +15,51 @@ contract GasTest is Fixture {
         assertEq(settlement.filledLots(trades[0].ticket.makerOrder), LOTS);
     }
 
+    /// @dev Of owners that have traded here before: balances and the word of the ticket's number are there already.
+    function test_singleOfRegulars() public {
+        assertSettles(newSignedTrade());
+        Trade memory mirrored = newTrade();
+        (mirrored.maker, mirrored.taker) = (newOrder(taker, SELL), newOrder(maker, BUY));
+        mirrored.maker.quantityLots = mirrored.taker.quantityLots = MIN_FILL_LOTS;
+        mirrored.ticket.makerTo = mirrored.ticket.takerTo = MIN_FILL_LOTS;
+        signAs(mirrored, taker, maker);
+        assertSettles(mirrored);
+        Trade[] memory trades = new Trade[](1);
+        trades[0] = newSignedTrade();
+        settlement.settle(trades);
+        vm.snapshotGasLastCall("settle", "single_of_regulars");
+        assertEq(settlement.filledLots(trades[0].ticket.makerOrder), LOTS);
+    }
+
+    function test_cancel() public {
+        Trade memory trade = newSignedTrade();
+        vm.prank(maker.owner.addr);
+        settlement.cancel(trade.maker);
+        vm.snapshotGasLastCall("settle", "cancel");
+        assertGt(settlement.cancelledAt(trade.ticket.makerOrder), 0);
+    }
+
+    function test_cancelUpTo() public {
+        vm.prank(maker.owner.addr);
+        settlement.cancelUpTo(maker.session.addr, 1000);
+        vm.snapshotGasLastCall("settle", "cancel_up_to");
+        (, uint64 voidBelow,) = settlement.floorOf(maker.owner.addr, maker.session.addr);
+        assertEq(voidBelow, 1001);
+    }
+
+    function test_default() public {
+        Trade[] memory trades = new Trade[](1);
+        trades[0] = newTrade();
+        trades[0].maker.quantityLots = trades[0].taker.quantityLots = 1e6;
+        trades[0].taker.priceTicks = 1e6;
+        trades[0].maker.priceTicks = trades[0].ticket.priceTicks = 1;
+        trades[0].ticket.makerTo = trades[0].ticket.takerTo = 1e4;
+        sign(trades[0]);
+        settlement.settle(trades);
+        vm.snapshotGasLastCall("settle", "default_without_a_bond");
+        assertTrue(settlement.isUsed(taker.session.addr, trades[0].ticket.ticketNonce));
+    }
+
     /// @dev Twenty trades of the same two owners, each with two new orders.
     function test_batchOfTwenty() public {
         Trade[] memory trades = new Trade[](20);

@@ -257,7 +257,7 @@ contract GroupsTest is Fixture {
             again[i].taker = legs[i].taker;
         }
         signThree(again);
-        assertGroupSkips(again, 0, SkipReason.Overfill);
+        assertGroupDefaults(again, 0, SkipReason.Overfill, taker);
     }
 
     // what legs draw on together
@@ -273,10 +273,10 @@ contract GroupsTest is Fixture {
         Trade[] memory legs = newThree();
         legs[2].maker = legs[0].maker;
         signThree(legs);
-        assertGroupSkips(legs, 2, SkipReason.Overfill);
+        assertGroupDefaults(legs, 2, SkipReason.Overfill, maker);
         legs[0].maker.quantityLots = legs[2].maker.quantityLots = 2 * LOTS - 1;
         signThree(legs);
-        assertGroupSkips(legs, 2, SkipReason.Overfill);
+        assertGroupDefaults(legs, 2, SkipReason.Overfill, maker);
         legs[0].maker.quantityLots = legs[2].maker.quantityLots = 2 * LOTS;
         signThree(legs);
         assertGroupSettles(legs);
@@ -287,9 +287,9 @@ contract GroupsTest is Fixture {
         uint256 spent = BASE_FUNDS - 2 * LOTS * uint256(LOT_SIZE) + LOT_SIZE; // leaves one lot too little for two legs
         _sell(maker, uint64(spent / LOT_SIZE));
         Trade[] memory legs = newSignedThree();
-        assertGroupSkips(legs, 2, SkipReason.Funds);
+        assertGroupDefaults(legs, 2, SkipReason.Funds, maker);
         fund(maker.owner.addr, base, LOT_SIZE - 1);
-        assertGroupSkips(legs, 2, SkipReason.Funds);
+        assertGroupDefaults(legs, 2, SkipReason.Funds, maker);
         fund(maker.owner.addr, base, 1);
         assertGroupSettles(legs);
         assertEq(allocated(maker, base), 0);
@@ -301,7 +301,7 @@ contract GroupsTest is Fixture {
         fund(poor.owner.addr, quote, price - 1);
         taker = poor;
         Trade[] memory legs = newSignedThree();
-        assertGroupSkips(legs, 2, SkipReason.Funds);
+        assertGroupDefaults(legs, 2, SkipReason.Funds, poor);
         fund(poor.owner.addr, quote, 1);
         assertGroupSettles(legs);
         assertEq(allocated(poor, quote), 0);
@@ -311,7 +311,7 @@ contract GroupsTest is Fixture {
         Side memory poor = newSide("poor");
         _setMakers(poor);
         Trade[] memory legs = newSignedThree();
-        assertGroupSkips(legs, 1, SkipReason.Funds);
+        assertGroupDefaults(legs, 1, SkipReason.Funds, poor);
         fund(poor.owner.addr, base, LOTS * uint256(LOT_SIZE));
         assertGroupSettles(legs);
     }

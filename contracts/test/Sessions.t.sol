@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IOrrangeVault} from "../src/interfaces/IOrrangeVault.sol";
-import {Session} from "../src/types/OrrangeTypes.sol";
+import {Payment, Session, TokenCap} from "../src/types/OrrangeTypes.sol";
 import {Sessions} from "../src/libraries/Sessions.sol";
 import {Fixture} from "./support/Fixture.sol";
 
@@ -91,12 +91,12 @@ contract SessionsTest is Fixture {
         vm.expectEmit(address(vault));
         emit IOrrangeVault.SessionAuthorised(alice, key, TICKET | TRADE, expiry);
         vault.authoriseSession(key, TICKET | TRADE, expiry);
-        _assertRecord(Session(alice, TICKET | TRADE, expiry, 0));
+        _assertRecord(Session(alice, TICKET | TRADE, expiry, 0, false));
         skip(7);
         vm.expectEmit(address(vault));
         emit IOrrangeVault.SessionRevoked(alice, key);
         vault.revokeSession(key);
-        _assertRecord(Session(alice, TICKET | TRADE, expiry, uint64(block.timestamp)));
+        _assertRecord(Session(alice, TICKET | TRADE, expiry, uint64(block.timestamp), false));
     }
 
     function _assertRecord(Session memory expected) private view {
@@ -119,12 +119,100 @@ contract SessionsTest is Fixture {
 
     /// @dev The part about the deadline stands on its own: with fields that are near each other both sides are met.
     function test_isAliveAtTheEdges() public pure {
-        Session memory session = Session(address(1), 1, 1000, 500);
+        Session memory session = Session(address(1), 1, 1000, 500, false);
         assertTrue(Sessions.isAlive(session, 502, 562, 2, 60));
         assertFalse(Sessions.isAlive(session, 503, 562, 2, 60), "matched after it was seen");
         assertFalse(Sessions.isAlive(session, 502, 563, 2, 60), "deadline after the last honest ticket");
         session.revokedAt = 0;
         assertTrue(Sessions.isAlive(session, 999, 5000, 2, 60));
         assertFalse(Sessions.isAlive(session, 1000, 5000, 2, 60), "expired");
+    }
+
+    // caps
+
+    function test_cappedWithoutCaps() public {
+        vm.expectRevert(IOrrangeVault.ZeroAmount.selector);
+        vault.authoriseCappedSession(key, TICKET, expiry, new TokenCap[](0));
+    }
+
+    function test_capOfNothing() public {
+        vm.expectRevert(IOrrangeVault.ZeroAmount.selector);
+        vault.authoriseCappedSession(key, TICKET, expiry, new TokenCap[](1));
+    }
+
+    function test_capOfATokenTwice() public {
+        TokenCap[] memory caps = new TokenCap[](2);
+        caps[0] = caps[1] = TokenCap(address(base), 5);
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeVault.CapRepeated.selector, key, address(base)));
+        vault.authoriseCappedSession(key, TICKET, expiry, caps);
+    }
+
+    function test_cappedSessionSaysSo() public {
+        TokenCap[] memory caps = new TokenCap[](1);
+        caps[0] = TokenCap(address(base), 5);
+        vm.expectEmit(address(vault));
+        emit IOrrangeVault.SessionAuthorised(alice, key, TICKET, expiry);
+        vm.expectEmit(address(vault));
+        emit IOrrangeVault.SessionCapped(alice, key, address(base), 5);
+        vault.authoriseCappedSession(key, TICKET, expiry, caps);
+        assertTrue(vault.session(key).isCapped);
+        (uint128 limit, uint128 spent) = vault.cap(key, address(base));
+        assertEq(limit, 5);
+        assertEq(spent, 0);
+        (limit, spent) = vault.cap(key, address(quote));
+        assertEq(limit, 0, "no cap");
+    }
+
+    /// @dev The settlement asks before; if it did not, the vault would refuse.
+    function test_vaultRefusesBeyondTheCap() public {
+        TokenCap[] memory caps = new TokenCap[](1);
+        caps[0] = TokenCap(address(base), 5);
+        vault.authoriseCappedSession(key, TICKET, expiry, caps);
+        vm.stopPrank();
+        Payment memory payment;
+        (payment.market, payment.base, payment.quote) = (marketId, address(base), address(quote));
+        (payment.seller, payment.buyer) = (maker.owner.addr, taker.owner.addr);
+        (payment.sellerSession, payment.baseAmount) = (key, 6);
+        vm.startPrank(address(settlement));
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeVault.CapExceeded.selector, key, address(base), 5, 6));
+        vault.move(payment);
+        payment.baseAmount = 5;
+        vault.move(payment);
+    }
+
+    // all at once
+
+    function test_revokeAllEndsThoseThatThereAre() public {
+        address second = makeAddr("second");
+        vault.authoriseSession(key, TICKET, expiry);
+        skip(1);
+        vault.authoriseSession(second, TICKET, expiry);
+        skip(1);
+        vault.revokeSession(second);
+        uint64 first = uint64(block.timestamp);
+        skip(5);
+        vm.expectEmit(address(vault));
+        emit IOrrangeVault.AllSessionsRevoked(alice);
+        vault.revokeAllSessions();
+        uint64 all = uint64(block.timestamp);
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeVault.SessionsJustRevoked.selector, alice, all));
+        vault.authoriseSession(makeAddr("third"), TICKET, expiry);
+        skip(1);
+        vault.authoriseSession(makeAddr("third"), TICKET, expiry);
+        assertEq(vault.session(key).revokedAt, all);
+        assertEq(vault.session(second).revokedAt, first, "keeps its own time");
+        assertEq(vault.session(makeAddr("third")).revokedAt, 0);
+        skip(5);
+        vault.revokeAllSessions();
+        assertEq(vault.session(key).revokedAt, all, "nothing is prolonged");
+        assertEq(vault.session(makeAddr("third")).revokedAt, block.timestamp);
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeVault.SessionAlreadyRevoked.selector, key, all));
+        vault.revokeSession(key);
+    }
+
+    function test_revokeAllOfNobodyAndTwiceInASecond() public {
+        vault.revokeAllSessions();
+        vault.revokeAllSessions();
+        assertEq(vault.session(maker.session.addr).revokedAt, 0, "another's session");
     }
 }

@@ -4,8 +4,14 @@ pragma solidity 0.8.30;
 import {OrrangeSettlement} from "../src/OrrangeSettlement.sol";
 import {OrrangeVault} from "../src/OrrangeVault.sol";
 import {IOrrangeSettlement} from "../src/interfaces/IOrrangeSettlement.sol";
-import {IOrrangeVault} from "../src/interfaces/IOrrangeVault.sol";
-import {OrderId, SkipReason, TicketDigest, Trade} from "../src/types/OrrangeTypes.sol";
+import {
+    OrderId,
+    SettlementSettings,
+    SkipReason,
+    TicketDigest,
+    Trade,
+    VaultSettings
+} from "../src/types/OrrangeTypes.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 /// @notice The constructor's refusals, what a settled trade does, and batches.
@@ -16,30 +22,65 @@ contract SettlementTest is Fixture {
         vm.expectRevert(
             abi.encodeWithSelector(IOrrangeSettlement.ForeignVault.selector, address(vault), address(settlement))
         );
-        new OrrangeSettlement(vault, GENESIS_MS, EPOCH_MS, TICKET_LIFE_S, FUND_LAG_S);
+        new OrrangeSettlement(settlementSettings(address(vault)));
     }
 
     function test_zeroDurations() public {
-        IOrrangeVault next = _newVault(DELAY_S);
+        SettlementSettings memory settings = settlementSettings(_newVault(DELAY_S, UNBONDING_S));
+        settings.epochMs = 0;
         vm.expectRevert(IOrrangeSettlement.ZeroDuration.selector);
-        new OrrangeSettlement(next, GENESIS_MS, 0, TICKET_LIFE_S, FUND_LAG_S);
-        next = _newVault(DELAY_S);
+        new OrrangeSettlement(settings);
+        settings = settlementSettings(_newVault(DELAY_S, UNBONDING_S));
+        settings.ticketLifeS = 0;
         vm.expectRevert(IOrrangeSettlement.ZeroDuration.selector);
-        new OrrangeSettlement(next, GENESIS_MS, EPOCH_MS, 0, FUND_LAG_S);
+        new OrrangeSettlement(settings);
+    }
+
+    function test_vaultOfAnotherEscrow() public {
+        SettlementSettings memory settings = settlementSettings(_newVault(DELAY_S, UNBONDING_S));
+        settings.escrow = slasher;
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeSettlement.ForeignEscrow.selector, slasher, address(escrow)));
+        new OrrangeSettlement(settings);
     }
 
     function test_deallocationOutrunsTickets() public {
         uint64 reach = 2 * FUND_LAG_S + TICKET_LIFE_S;
-        IOrrangeVault next = _newVault(reach);
-        vm.expectRevert(abi.encodeWithSelector(IOrrangeSettlement.DeallocationDelayTooShort.selector, reach, reach + 1));
-        new OrrangeSettlement(next, GENESIS_MS, EPOCH_MS, TICKET_LIFE_S, FUND_LAG_S);
-        next = _newVault(reach + 1);
-        new OrrangeSettlement(next, GENESIS_MS, EPOCH_MS, TICKET_LIFE_S, FUND_LAG_S);
+        address next = _newVault(reach, UNBONDING_S);
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeSettlement.DelayTooShort.selector, reach, reach + 1));
+        new OrrangeSettlement(settlementSettings(next));
+        next = _newVault(reach + 1, UNBONDING_S);
+        new OrrangeSettlement(settlementSettings(next));
+    }
+
+    function test_unbondingOutrunsTickets() public {
+        uint64 reach = FUND_LAG_S + TICKET_LIFE_S;
+        address next = _newVault(DELAY_S, reach);
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeSettlement.DelayTooShort.selector, reach, reach + 1));
+        new OrrangeSettlement(settlementSettings(next));
+        next = _newVault(DELAY_S, reach + 1);
+        new OrrangeSettlement(settlementSettings(next));
+    }
+
+    function test_feesAndSharesOutOfRange() public {
+        SettlementSettings memory settings = settlementSettings(_newVault(DELAY_S, UNBONDING_S));
+        settings.feePpm = 10_001;
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeSettlement.FeeTooLarge.selector, 10_001, 10_000));
+        new OrrangeSettlement(settings);
+        settings = settlementSettings(_newVault(DELAY_S, UNBONDING_S));
+        settings.sinkSharePpm = 1e6 + 1;
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeSettlement.FeeTooLarge.selector, 1e6 + 1, 1e6));
+        new OrrangeSettlement(settings);
+        settings = settlementSettings(_newVault(DELAY_S, UNBONDING_S));
+        (settings.feePpm, settings.sinkSharePpm) = (10_000, 1e6);
+        new OrrangeSettlement(settings);
     }
 
     /// @dev A vault for the settlement that this contract deploys next.
-    function _newVault(uint64 delay) private returns (IOrrangeVault) {
-        return new OrrangeVault(vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1), delay);
+    function _newVault(uint64 delay, uint64 unbonding) private returns (address) {
+        VaultSettings memory settings =
+            vaultSettings(vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1));
+        (settings.deallocationDelay, settings.unbondingDelay) = (delay, unbonding);
+        return address(new OrrangeVault(settings));
     }
 
     function test_constants() public view {
@@ -48,6 +89,11 @@ contract SettlementTest is Fixture {
         assertEq(settlement.epochMs(), EPOCH_MS);
         assertEq(settlement.ticketLifeS(), TICKET_LIFE_S);
         assertEq(settlement.fundLagS(), FUND_LAG_S);
+        assertEq(address(settlement.escrow()), address(escrow));
+        assertEq(settlement.feePpm(), 0);
+        assertEq(settlement.sinkSharePpm(), 0);
+        assertEq(settlement.sink(), sink);
+        assertEq(settlement.penalty(), PENALTY);
     }
 
     // one trade
@@ -103,7 +149,9 @@ contract SettlementTest is Fixture {
             0,
             LOTS,
             0,
-            LOTS
+            LOTS,
+            0,
+            0
         );
     }
 

@@ -375,7 +375,7 @@ contract SkipsTest is Fixture {
         trade.ticket.ticketNonce += 100;
         (trade.ticket.takerFrom, trade.ticket.takerTo) = (LOTS, 2 * LOTS);
         sign(trade);
-        assertSkips(trade, SkipReason.Overfill);
+        assertDefaults(trade, SkipReason.Overfill, maker);
     }
 
     function test_overfill_takerOrderAlreadyFilled() public {
@@ -386,7 +386,7 @@ contract SkipsTest is Fixture {
         trade.ticket.ticketNonce += 100;
         (trade.ticket.makerFrom, trade.ticket.makerTo) = (LOTS, 2 * LOTS);
         sign(trade);
-        assertSkips(trade, SkipReason.Overfill);
+        assertDefaults(trade, SkipReason.Overfill, taker);
     }
 
     function test_overfill_aFilledOrderInTheOtherRole() public {
@@ -396,7 +396,7 @@ contract SkipsTest is Fixture {
         mirrored.maker = trade.taker;
         mirrored.taker = newOrder(maker, SELL);
         signAs(mirrored, taker, maker);
-        assertSkips(mirrored, SkipReason.Overfill);
+        assertDefaults(mirrored, SkipReason.Overfill, taker);
     }
 
     function test_overfill_exactlyFilledSettles() public {
@@ -420,7 +420,7 @@ contract SkipsTest is Fixture {
         Trade memory trade = _newLaterTrade();
         assertSettles(trade);
         fund(maker.owner.addr, base, LOTS * uint256(LOT_SIZE) - 1);
-        assertSkips(_newLaterTrade(), SkipReason.Funds);
+        assertDefaults(_newLaterTrade(), SkipReason.Funds, maker);
     }
 
     function test_funds_buyerOneUnitShort() public {
@@ -428,7 +428,7 @@ contract SkipsTest is Fixture {
         Trade memory trade = _newLaterTrade();
         assertSettles(trade);
         fund(taker.owner.addr, quote, quoteAmount(PRICE_TICKS, LOTS) - 1);
-        assertSkips(_newLaterTrade(), SkipReason.Funds);
+        assertDefaults(_newLaterTrade(), SkipReason.Funds, taker);
     }
 
     /// @dev Takes `amount` out of the side's allocation, and lets the delay pass.
@@ -457,7 +457,14 @@ contract SkipsTest is Fixture {
         trade.maker.priceTicks = trade.taker.priceTicks = trade.ticket.priceTicks = type(uint64).max;
         trade.ticket.makerTo = trade.ticket.takerTo = type(uint64).max;
         sign(trade);
-        assertSkips(trade, SkipReason.Funds);
+        _assertBothDefault(trade);
+    }
+
+    function _assertBothDefault(Trade memory trade) private {
+        assertEq(uint8(outcome(trade)), uint8(SkipReason.Funds));
+        assertEq(guilty.length, 2);
+        assertEq(guilty[0], maker.owner.addr);
+        assertEq(guilty[1], taker.owner.addr);
     }
 
     function test_funds_allocatedToAnotherMarketDoNotCount() public {
@@ -465,7 +472,7 @@ contract SkipsTest is Fixture {
         trade.market.minFillLots = 1;
         trade.maker.market = trade.taker.market = settlement.marketId(trade.market);
         sign(trade);
-        assertSkips(trade, SkipReason.Funds);
+        _assertBothDefault(trade);
     }
 
     function test_funds_pendingDeallocationStillPays() public {
@@ -657,17 +664,18 @@ contract SkipsTest is Fixture {
         assertSkips(trade, SkipReason.Limits);
         trade.ticket.priceTicks = PRICE_TICKS;
         sign(trade);
-        assertSkips(trade, SkipReason.Overfill);
-        trade.ticket.makerTo = trade.ticket.takerTo = type(uint64).max;
-        sign(trade);
-        assertSkips(trade, SkipReason.Funds);
-        trade.ticket.makerTo = trade.ticket.takerTo = LOTS;
-        sign(trade);
         assertSkips(trade, SkipReason.Grouped);
         trade.ticket.group = bytes32(0);
         sign(trade);
         assertSkips(trade, SkipReason.Kind);
         trade.ticket.kind = 0;
+        sign(trade);
+        assertSkips(trade, SkipReason.Overfill);
+        trade.ticket.makerTo = trade.ticket.takerTo = type(uint64).max;
+        sign(trade);
+        _assertBothDefault(trade);
+        trade.ticket.makerTo = trade.ticket.takerTo = LOTS;
+        trade.ticket.ticketNonce += 100;
         sign(trade);
         assertSettles(trade);
     }

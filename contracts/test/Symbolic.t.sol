@@ -53,7 +53,7 @@ contract SymbolicTest is Test {
         uint64 life
     ) public pure {
         vm.assume(earlier != 0 && earlier <= later);
-        Session memory session = Session({owner: ALICE, scope: 1, expiry: expiry, revokedAt: earlier});
+        Session memory session = Session({owner: ALICE, scope: 1, expiry: expiry, revokedAt: earlier, isCapped: false});
         bool isAlive = session.isAlive(matched, deadline, lag, life);
         session.revokedAt = later;
         assert(!isAlive || session.isAlive(matched, deadline, lag, life));

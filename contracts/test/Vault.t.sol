@@ -7,7 +7,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {stdError} from "forge-std/StdError.sol";
 
 import {IOrrangeVault} from "../src/interfaces/IOrrangeVault.sol";
-import {MarketId, Trade} from "../src/types/OrrangeTypes.sol";
+import {MarketId, Payment, Trade} from "../src/types/OrrangeTypes.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {FalseToken, FeeToken, LyingToken, ReentrantToken, SilentToken} from "./support/Tokens.sol";
 
@@ -134,7 +134,7 @@ contract VaultTest is Fixture {
 
     function test_moveByAnybodyElse() public {
         vm.expectRevert(abi.encodeWithSelector(IOrrangeVault.NotSettlement.selector, alice));
-        vault.move(marketId, maker.owner.addr, alice, token, address(quote), 1, 0);
+        vault.move(_payment(1, 0));
     }
 
     function test_moveBeyondTheAllocation() public {
@@ -143,9 +143,17 @@ contract VaultTest is Fixture {
         (address seller, address buyer) = (maker.owner.addr, taker.owner.addr);
         bytes4 selector = IOrrangeVault.InsufficientAllocation.selector;
         vm.expectRevert(abi.encodeWithSelector(selector, seller, marketId, token, BASE_FUNDS, BASE_FUNDS + 1));
-        vault.move(marketId, seller, buyer, token, address(quote), BASE_FUNDS + 1, 0);
+        vault.move(_payment(BASE_FUNDS + 1, 0));
         vm.expectRevert(abi.encodeWithSelector(selector, buyer, marketId, quote, QUOTE_FUNDS, QUOTE_FUNDS + 1));
-        vault.move(marketId, seller, buyer, token, address(quote), 0, QUOTE_FUNDS + 1);
+        vault.move(_payment(0, QUOTE_FUNDS + 1));
+    }
+
+    /// @dev Inside the default market, from the default maker to the default taker.
+    function _payment(uint256 baseAmount, uint256 quoteAmount_) private view returns (Payment memory payment) {
+        payment.market = marketId;
+        (payment.seller, payment.buyer) = (maker.owner.addr, taker.owner.addr);
+        (payment.base, payment.quote) = (token, address(quote));
+        (payment.baseAmount, payment.quoteAmount) = (baseAmount, quoteAmount_);
     }
 
     // what it does
@@ -200,7 +208,7 @@ contract VaultTest is Fixture {
         vm.prank(seller);
         vault.requestDeallocation(marketId, token, BASE_FUNDS - 5);
         vm.prank(address(settlement));
-        vault.move(marketId, seller, buyer, token, address(quote), BASE_FUNDS - 7, 3);
+        vault.move(_payment(BASE_FUNDS - 7, 3));
         (uint256 amount, uint64 availableAt) = vault.pendingDeallocation(seller, marketId, token);
         assertEq(amount, 7, "never above the allocation");
         bytes memory error =
@@ -227,7 +235,7 @@ contract VaultTest is Fixture {
         vm.prank(maker.owner.addr);
         vault.requestDeallocation(marketId, token, 10);
         vm.prank(address(settlement));
-        vault.move(marketId, maker.owner.addr, taker.owner.addr, token, address(quote), BASE_FUNDS, 0);
+        vault.move(_payment(BASE_FUNDS, 0));
         skip(DELAY_S);
         vm.expectEmit(address(vault));
         emit IOrrangeVault.DeallocationExecuted(maker.owner.addr, marketId, token, 0);
@@ -317,7 +325,7 @@ contract VaultTest is Fixture {
         calls[2] = abi.encodeCall(IOrrangeVault.allocate, (OTHER, address(hostile), 1));
         calls[3] = abi.encodeCall(IOrrangeVault.requestDeallocation, (OTHER, address(hostile), 1));
         calls[4] = abi.encodeCall(IOrrangeVault.executeDeallocation, (OTHER, address(hostile)));
-        calls[5] = abi.encodeCall(IOrrangeVault.move, (OTHER, alice, alice, address(hostile), address(hostile), 0, 0));
+        calls[5] = abi.encodeCall(IOrrangeVault.move, (_payment(0, 0)));
         hostile.mint(alice, 10);
         hostile.approve(address(vault), 10);
         vault.deposit(address(hostile), 5);

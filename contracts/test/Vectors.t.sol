@@ -6,7 +6,16 @@ import {Test} from "forge-std/Test.sol";
 import {OrrangeSettlement} from "../src/OrrangeSettlement.sol";
 import {OrrangeVault} from "../src/OrrangeVault.sol";
 import {TypedData} from "../src/libraries/TypedData.sol";
-import {Market, MarketId, Order, OrderId, Ticket, TicketDigest} from "../src/types/OrrangeTypes.sol";
+import {
+    Market,
+    MarketId,
+    Order,
+    OrderId,
+    SettlementSettings,
+    Ticket,
+    TicketDigest,
+    VaultSettings
+} from "../src/types/OrrangeTypes.sol";
 
 /// @dev Lets memory structs reach the library, which reads calldata.
 contract TypedDataCaller {
@@ -135,8 +144,10 @@ contract VectorsTest is Test {
     }
 
     function _deploy(address target) private returns (OrrangeSettlement) {
-        OrrangeVault vault = new OrrangeVault(target, 100);
-        deployCodeTo("OrrangeSettlement.sol:OrrangeSettlement", abi.encode(vault, 0, 1000, 60, 2), target);
+        VaultSettings memory settings = VaultSettings(target, address(0), address(0), address(0), 1, 100, 100);
+        address vault = address(new OrrangeVault(settings));
+        SettlementSettings memory terms = SettlementSettings(vault, address(0), 0, 1000, 60, 2, 0, 0, address(0), 0);
+        deployCodeTo("OrrangeSettlement.sol:OrrangeSettlement", abi.encode(terms), target);
         return OrrangeSettlement(target);
     }
 

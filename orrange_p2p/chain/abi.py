@@ -31,6 +31,15 @@ def _type_string(parameter: Mapping[str, Any]) -> str:
     return "(" + ",".join(map(_type_string, parameter["components"])) + ")" + kind.removeprefix("tuple")
 
 
+def _flat(parameters: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Parameters with the fields of structs in their places."""
+    return [
+        field
+        for parameter in parameters
+        for field in (_flat(parameter["components"]) if parameter["type"] == "tuple" else (parameter,))
+    ]
+
+
 def _is_word(kind: str) -> bool:
     """Whether a value of this ABI type is one word of 32 bytes."""
     return kind not in ("string", "bytes") and "(" not in kind and "[" not in kind
@@ -98,8 +107,9 @@ def _event_signature(entry: Mapping[str, Any]) -> EventSignature:
 class ContractInterface:
     """One contract's functions, events and errors by name, and its creation code.
 
-    `constructor_parameters` are the constructor's names and types, in order. `getters` names the functions that take
-    nothing and answer with one word: what a deployed contract says of itself.
+    `constructor_parameters` are the constructor's names and types, in order, with a struct's fields in its place: of
+    words alone, as ours are, they are encoded alike. `getters` names the functions that take nothing and answer with
+    one word: what a deployed contract says of itself.
     """
 
     def __init__(self, name: str, abi: Sequence[Mapping[str, Any]], bytecode: bytes) -> None:
@@ -110,7 +120,9 @@ class ContractInterface:
             event.topic: event for event in (_event_signature(entry) for entry in abi if entry["type"] == "event")
         }
         constructor = next((entry["inputs"] for entry in abi if entry["type"] == "constructor"), ())
-        self.constructor_parameters = tuple((parameter["name"], _type_string(parameter)) for parameter in constructor)
+        self.constructor_parameters = tuple(
+            (parameter["name"], _type_string(parameter)) for parameter in _flat(constructor)
+        )
         self.getters = tuple(
             name
             for name, function in self._functions.items()

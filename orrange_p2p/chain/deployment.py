@@ -1,19 +1,32 @@
 """One deployment of the contracts: where it stands, with which constants; making one, and checking one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orrange_p2p.chain.abi import load_contract
 from orrange_p2p.chain.account import created_address
 from orrange_p2p.chain.backend import Backend
-from orrange_p2p.chain.contracts import market_fields, settlement_contract, vault_contract
+from orrange_p2p.chain.contracts import market_fields, settlement_contract
 from orrange_p2p.chain.lane import TransactionLane
+from orrange_p2p.chain.network_plan import constructor_arguments
 from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.digests import Digests
-from orrange_p2p.core.types import Address, Domain, Market
+from orrange_p2p.core.types import ZERO_ADDRESS, Address, Domain, Market
 from orrange_p2p.errors import ConfigError
 
-_VAULT_GAS = 4_000_000
-_SETTLEMENT_GAS = 6_000_000
+_DEVELOPMENT_GAS = {"OrrangeVault": 6_000_000, "OrrangeSettlement": 8_000_000}
 _DELAY_MARGIN_S = 60
+
+DEVELOPMENT_TERMS: Mapping[str, int | Address] = {
+    "bondToken": ZERO_ADDRESS,
+    "bondUnit": 10**12,
+    "unbondingDelay": 3_600,
+    "feePpm": 0,
+    "sinkSharePpm": 0,
+    "sink": ZERO_ADDRESS,
+    "penalty": 10_000,
+}
+"""Of networks that a demonstration founds: bonds in the native coin, no fee, a default costs a hundredth of a coin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +59,9 @@ async def deploy(
     ticket_life_s: int,
     fund_lag_s: int,
     deallocation_delay_s: int | None = None,
+    terms: Mapping[str, int | Address] | None = None,
 ) -> Deployment:
-    """Deploy vault and settlement, two transactions that may share a block.
+    """Deploy a network's contracts for development, in transactions that may share a block.
 
     Args:
         lane: pays; nobody else may use its account meanwhile, since the addresses follow from its nonces.
@@ -56,33 +70,44 @@ async def deploy(
         ticket_life_s: D, the longest life of a ticket.
         fund_lag_s: L_fund, how far behind an epoch the chain facts lie that nodes act on.
         deallocation_delay_s: seconds from a request to leave a market to its execution, above 2 L_fund + D.
+        terms: what the constructors are given instead of `DEVELOPMENT_TERMS`, by parameter name.
 
     Raises:
+        ConfigError: an unknown term, or the account was used by somebody else meanwhile.
         EscrowReverted: a constructor refused the constants.
         ChainUnavailable: the chain cannot be reached or makes no blocks.
     """
     delay_s = 2 * fund_lag_s + ticket_life_s + _DELAY_MARGIN_S if deallocation_delay_s is None else deallocation_delay_s
+    for name in terms or {}:
+        if name not in DEVELOPMENT_TERMS:
+            raise ConfigError(f"expected terms of {', '.join(DEVELOPMENT_TERMS)}, was also {name}")
+    settings: dict[str, int | Address] = {
+        **DEVELOPMENT_TERMS,
+        **(terms or {}),
+        "genesisMs": genesis_ms,
+        "epochMs": epoch_ms,
+        "ticketLifeS": ticket_life_s,
+        "fundLagS": fund_lag_s,
+        "deallocationDelay": delay_s,
+    }
     nonce = await lane.backend.transaction_count(lane.address)
-    vault, settlement = created_address(lane.address, nonce), created_address(lane.address, nonce + 1)
-    creations = (
-        (vault_contract().encode_deployment(settlement, delay_s), _VAULT_GAS),
-        (
-            settlement_contract().encode_deployment(vault, genesis_ms, epoch_ms, ticket_life_s, fund_lag_s),
-            _SETTLEMENT_GAS,
-        ),
-    )
-    sent = [await lane.send(None, payload, gas=gas) for payload, gas in creations]
+    places = {name: created_address(lane.address, nonce + at) for at, name in enumerate(_DEVELOPMENT_GAS)}
+    sent = []
+    for name, gas in _DEVELOPMENT_GAS.items():
+        contract = load_contract(name)
+        payload = contract.encode_deployment(*constructor_arguments(contract, settings, places))
+        sent.append(await lane.send(None, payload, gas=gas))
     receipts = [await lane.wait(transaction) for transaction in sent]
-    addresses = tuple(receipt.contract for receipt in receipts)
-    if addresses != (vault, settlement):
+    if [receipt.contract for receipt in receipts] != list(places.values()):
         raise ConfigError(
-            f"expected the contracts at 0x{vault.hex()} and 0x{settlement.hex()}, was elsewhere: another transaction "
-            f"of 0x{lane.address.hex()} came between; deploy again from an account that nothing else uses"
+            f"expected the contracts at {', '.join('0x' + place.hex() for place in places.values())}, was elsewhere: "
+            f"another transaction of 0x{lane.address.hex()} came between; deploy again from an account that nothing "
+            "else uses"
         )
     return Deployment(
         chain_id=await lane.backend.chain_id(),
-        vault=vault,
-        settlement=settlement,
+        vault=places["OrrangeVault"],
+        settlement=places["OrrangeSettlement"],
         deployed_at_block=receipts[0].block_number,
         genesis_ms=genesis_ms,
         epoch_ms=epoch_ms,

@@ -13,8 +13,8 @@ import trio
 
 from orrange_p2p.chain.backend import Backend, BlockRef, Log
 from orrange_p2p.chain.bloom import may_contain
-from orrange_p2p.chain.contracts import FactDecoder
 from orrange_p2p.chain.deployment import Deployment
+from orrange_p2p.chain.fact_decoder import FactDecoder
 from orrange_p2p.chain.trail import REMEMBERED_BLOCKS, Trail
 from orrange_p2p.core.facts import BlockFacts, Fact
 from orrange_p2p.core.types import Digest

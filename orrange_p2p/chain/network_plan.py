@@ -11,7 +11,7 @@ from orrange_p2p.chain.abi import ContractInterface, load_contract
 from orrange_p2p.chain.account import created_address
 from orrange_p2p.chain.contracts import factory_contract
 from orrange_p2p.core.hashing import keccak256
-from orrange_p2p.core.types import Address
+from orrange_p2p.core.types import ZERO_ADDRESS, Address
 from orrange_p2p.errors import ConfigError
 
 DEPLOYMENT_PROXY = Address(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
@@ -29,7 +29,12 @@ FACTORY = "OrrangeFactory"
 SALT = bytes(32)
 _WORD_BYTES = 32
 _ADDRESS_BYTES = 20
-_PARAMETER_CONTRACTS = {"vault": "OrrangeVault", "settlement": "OrrangeSettlement"}
+_PARAMETER_CONTRACTS = {
+    "vault": "OrrangeVault",
+    "settlement": "OrrangeSettlement",
+    "escrow": "OrrangeEscrow",
+    "slasher": "OrrangeSlasher",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +113,24 @@ def plan_network(settings: Mapping[str, int | Address]) -> NetworkPlan:
     return NetworkPlan(blueprints=tuple(_blueprint(contract, settings) for contract in contracts))
 
 
-def _blueprint(contract: ContractInterface, settings: Mapping[str, int | Address]) -> Blueprint:
-    arguments: list[object] = []
-    references = 0
-    for index, (parameter, _) in enumerate(contract.constructor_parameters):
+def constructor_arguments(
+    contract: ContractInterface, settings: Mapping[str, int | Address], places: Mapping[str, Address]
+) -> list[int | Address]:
+    """What a constructor is given, in order.
+
+    Args:
+        contract: whose constructor.
+        settings: its parameters by name, without their trailing underscore.
+        places: where the contracts of the network stand, by name; zero is written for one that is missing.
+
+    Raises:
+        ConfigError: the constructor wants what `settings` does not say.
+    """
+    arguments: list[int | Address] = []
+    for parameter, _ in contract.constructor_parameters:
         name = parameter.rstrip("_")
         if name in _PARAMETER_CONTRACTS:
-            references |= 1 << index
-            place = NETWORK_CONTRACTS.index(_PARAMETER_CONTRACTS[name])
-            arguments.append(place.to_bytes(_ADDRESS_BYTES, "big"))
+            arguments.append(places.get(_PARAMETER_CONTRACTS[name], ZERO_ADDRESS))
         elif name in settings:
             arguments.append(settings[name])
         else:
@@ -124,6 +138,16 @@ def _blueprint(contract: ContractInterface, settings: Mapping[str, int | Address
                 f"expected a value for {name}, which the constructor of {contract.name} wants, was none; "
                 f"known are {', '.join(sorted(settings))}"
             )
-    encoded = contract.encode_deployment(*arguments).removeprefix(contract.bytecode)
-    words = tuple(encoded[start : start + _WORD_BYTES] for start in range(0, len(encoded), _WORD_BYTES))
+    return arguments
+
+
+def _blueprint(contract: ContractInterface, settings: Mapping[str, int | Address]) -> Blueprint:
+    numbers = {name: Address(place.to_bytes(_ADDRESS_BYTES, "big")) for place, name in enumerate(NETWORK_CONTRACTS)}
+    references = 0
+    for index, (parameter, _) in enumerate(contract.constructor_parameters):
+        if _PARAMETER_CONTRACTS.get(parameter.rstrip("_")) in numbers:
+            references |= 1 << index
+    encoded = contract.encode_deployment(*constructor_arguments(contract, settings, numbers))
+    tail = encoded.removeprefix(contract.bytecode)
+    words = tuple(tail[start : start + _WORD_BYTES] for start in range(0, len(tail), _WORD_BYTES))
     return Blueprint(name=contract.name, code_hash=keccak256(contract.bytecode), references=references, words=words)

@@ -98,7 +98,7 @@ class _Tally:
         if self._placed >= known.ends_at:
             return
         order, needed = known.record.order, known.needed
-        settled = self._ledger.settled_lots(known.record.order_id, at_block=self.block_number)
+        settled = self._ledger.settled_lots(known.record.order_id, order, at_block=self.block_number)
         if settled:
             unsettled_lots = total(complement(union(settled), order.quantity_lots))
             if not unsettled_lots:

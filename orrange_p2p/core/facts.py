@@ -41,10 +41,33 @@ class SessionRevoked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TradeSettled:
-    """A ticket settled: base went to the buyer and quote to the seller, inside the market's allocations.
+class OrderCancelled:
+    """An owner cancelled one of its orders on the chain."""
 
-    `sink_fee` is what the trade sent to the fee sink, both sides together, in micro-units of the network's fee token.
+    owner: Address
+    order: OrderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersCancelled:
+    """An owner cancelled every order of a session up to and with `nonce` on the chain."""
+
+    owner: Address
+    session: Address
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeSettled:
+    """A ticket settled: base went to the buyer and quote less the fee to the seller, inside the market's allocations.
+
+    With a `security` above 0 it opened an escrow instead: the seller's base and a bond in quote of each side left the
+    market's allocations, and nothing arrived there.
+
+    Attributes:
+        sink_fee: what the trade sent to the fee sink, in micro-units of the network's fee token.
+        fee: quote units that the seller did not get.
+        security: the lane of both orders.
     """
 
     ticket: TicketDigest
@@ -60,6 +83,8 @@ class TradeSettled:
     taker_from: int
     taker_to: int
     sink_fee: int = 0
+    fee: int = 0
+    security: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +131,8 @@ class Defaulted:
 
 
 Offence = Slashed | DisputeLost | Defaulted
-Fact = FundsChanged | SessionAuthorised | SessionRevoked | TradeSettled | TradeSkipped | BondChanged | Offence
+Undoing = SessionRevoked | OrderCancelled | OrdersCancelled
+Fact = FundsChanged | SessionAuthorised | Undoing | TradeSettled | TradeSkipped | BondChanged | Offence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,16 @@ from orrange_p2p.core.facts import (
     Defaulted,
     Fact,
     FundsChanged,
+    OrderCancelled,
+    OrdersCancelled,
     SessionAuthorised,
     SessionRevoked,
     TradeSettled,
     TradeSkipped,
 )
+from orrange_p2p.core.needs import escrow_bond
 from orrange_p2p.core.ranges import Range
-from orrange_p2p.core.types import Address, Digest, Market, MarketId, OrderId, Scope, TicketDigest
+from orrange_p2p.core.types import Address, Digest, Market, MarketId, Order, OrderId, Scope, TicketDigest
 from orrange_p2p.errors import LocalProtocolError
 
 
@@ -61,6 +64,8 @@ class Ledger:
         self._settled_lots: dict[OrderId, list[tuple[int, Range]]] = {}
         self._settled_tickets: dict[TicketDigest, tuple[int, TradeSettled]] = {}
         self._skipped: dict[TicketDigest, list[tuple[int, int]]] = {}
+        self._cancelled: dict[OrderId, list[tuple[int, Address]]] = {}
+        self._cancelled_up_to: dict[tuple[Address, Address], list[tuple[int, int]]] = {}
         self._touched: dict[int, list[Address]] = {}
 
     @property
@@ -111,6 +116,8 @@ class Ledger:
                 self._sessions[session] = replace(record, revoked_at=None)
         cut_rows(self._settled_lots, to_block)
         cut_rows(self._skipped, to_block)
+        cut_rows(self._cancelled, to_block)
+        cut_rows(self._cancelled_up_to, to_block)
         for ticket in [ticket for ticket, (number, _) in self._settled_tickets.items() if number > to_block]:
             del self._settled_tickets[ticket]
         for number in [number for number in self._touched if number > to_block]:
@@ -138,6 +145,10 @@ class Ledger:
             self._revoke(number, fact)
         elif isinstance(fact, TradeSkipped):
             self._skipped.setdefault(fact.ticket, []).append((number, fact.reason))
+        elif isinstance(fact, OrderCancelled):
+            self._cancelled.setdefault(fact.order, []).append((number, fact.owner))
+        elif isinstance(fact, OrdersCancelled):
+            self._cancelled_up_to.setdefault((fact.owner, fact.session), []).append((number, fact.nonce))
 
     def _revoke(self, number: int, fact: SessionRevoked) -> None:
         known = self._sessions.get(fact.session)
@@ -168,9 +179,14 @@ class Ledger:
         base_amount = market.base_amount(lots)
         quote_amount = market.quote_amount(fact.price_ticks, lots)
         self._move(number, seller, fact.market, market.base, -base_amount)
+        if fact.security:
+            bond = escrow_bond(quote_amount, fact.security)
+            self._move(number, seller, fact.market, market.quote, -bond)
+            self._move(number, buyer, fact.market, market.quote, -bond)
+            return
         self._move(number, buyer, fact.market, market.base, base_amount)
         self._move(number, buyer, fact.market, market.quote, -quote_amount)
-        self._move(number, seller, fact.market, market.quote, quote_amount)
+        self._move(number, seller, fact.market, market.quote, quote_amount - fact.fee)
 
     def has_passed(self, time_limit_s: int) -> bool:
         """Whether a block later than `time_limit_s` has been seen, so that the last one up to it is known."""
@@ -222,9 +238,22 @@ class Ledger:
         """Whether the chain ever authorised a session key, revoked or expired since or not."""
         return session in self._sessions
 
-    def settled_lots(self, order_id: OrderId, *, at_block: int) -> list[Range]:
-        """Lot ranges of an order settled up to a block, in settlement order."""
+    def settled_lots(self, order_id: OrderId, order: Order, *, at_block: int) -> list[Range]:
+        """Lot ranges of an order settled up to a block, in settlement order; all that it has if it was cancelled there.
+
+        Spec: [HOLD-5].
+        """
+        if self._is_cancelled(order_id, order, at_block):
+            return [(0, order.quantity_lots)]
         return [lots for number, lots in self._settled_lots.get(order_id, ()) if number <= at_block]
+
+    def _is_cancelled(self, order_id: OrderId, order: Order, at_block: int) -> bool:
+        """Whether its owner cancelled an order on the chain up to a block, alone or with all up to a nonce."""
+        alone = self._cancelled.get(order_id, ())
+        together = self._cancelled_up_to.get((order.owner, order.session), ())
+        return any(number <= at_block for number, _ in alone) or any(
+            number <= at_block and order.nonce <= nonce for number, nonce in together
+        )
 
     def settled_in(self, ticket: TicketDigest) -> int | None:
         """The number of the block in which a ticket settled, or None."""

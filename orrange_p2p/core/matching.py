@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from orrange_p2p.core import cbor
 from orrange_p2p.core.book import Book, BookOrder
 from orrange_p2p.core.hashing import keccak256
+from orrange_p2p.core.lanes import agree_on_escrow
 from orrange_p2p.core.period import Period, first_period
 from orrange_p2p.core.replay import NO_SKIPS, Piece, Replay, Skips
 from orrange_p2p.core.slots import LANES, HalfBook, Slot
@@ -173,10 +174,7 @@ def is_compatible(one: Order, other: Order, period: Period, skips: Skips = NO_SK
         return False
     if period.tier(one.owner) < other.min_tier or period.tier(other.owner) < one.min_tier:
         return False
-    if not one.security:
-        return True
-    agrees = any(method in other.payment_methods for method in one.payment_methods)
-    return agrees and any(arbitrator in other.arbitrators for arbitrator in one.arbitrators)
+    return not one.security or agree_on_escrow(one, other)
 
 
 def build_engine(

@@ -33,10 +33,15 @@ class Amounts(NamedTuple):
 NOTHING = Amounts(0, 0)
 
 
+def escrow_bond(quote_amount: int, security: int) -> int:
+    """What each side of an escrow puts up in quote units, rounded up, for whoever it protects."""
+    return -(-quote_amount * BOND_PERCENT[security] // 100)
+
+
 def compute_need(market: Market, order: Order, price_ticks: int, lots: int) -> Amounts:
     """What an order needs for `lots` lots at a price; an escrow's bond is rounded up, for whoever it protects."""
     quote = market.quote_amount(price_ticks, lots)
     base = 0 if order.side is Side.BUY else market.base_amount(lots)
     if order.security == 0:
         return Amounts(base, quote if order.side is Side.BUY else 0)
-    return Amounts(base, -(-quote * BOND_PERCENT[order.security] // 100))
+    return Amounts(base, escrow_bond(quote, order.security))

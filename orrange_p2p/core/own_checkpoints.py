@@ -58,6 +58,6 @@ class OwnCheckpoints:
         window, block = desk.windows.current, desk.ledger.last_block
         if is_over or window is None or block is None or record.claimed > window.epoch:
             return False
-        settled = union(desk.ledger.settled_lots(record.order_id, at_block=block.number))
+        settled = union(desk.ledger.settled_lots(record.order_id, order, at_block=block.number))
         is_filled = not complement(settled, order.quantity_lots)
         return is_filled or record.order_id in desk.windows.keeper.admissions.refused(order.owner, window.epoch)

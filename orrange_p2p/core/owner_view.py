@@ -194,7 +194,7 @@ class OwnerReader:
         self._next_epoch = min(self._next_epoch, answered_in if silent_from <= self._epoch else silent_from)
 
     def _free_lots(self, record: OrderRecord, holds: list[tuple[HoldRecord, list[Range]]]) -> Ranges:
-        settled = self._ledger.settled_lots(record.order_id, at_block=self._block.number)
+        settled = self._ledger.settled_lots(record.order_id, record.order, at_block=self._block.number)
         taken = union([*settled, *(one for _, lots in holds for one in lots)])
         return complement(taken, record.order.quantity_lots)
 

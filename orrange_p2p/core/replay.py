@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from orrange_p2p.core.lanes import agree_on_escrow
 from orrange_p2p.core.ranges import Ranges, total
 from orrange_p2p.core.slots import HalfBook, Slot
 from orrange_p2p.core.types import Address, OrderId, Side
@@ -273,7 +274,7 @@ class Replay:
         """Spec: [MATCH-5]."""
         if one.owner == other.owner or one.min_tier > other.tier or other.min_tier > one.tier:
             return False
-        if (one.is_post_only and other.is_post_only) or (one.lane and not _agree_on_escrow(one, other)):
+        if (one.is_post_only and other.is_post_only) or (one.lane and not agree_on_escrow(one, other)):
             return False
         if not self._skips:
             return True
@@ -315,12 +316,6 @@ def _whole_fill(taker: _Open, makers: Iterable[_Open]) -> list[_Open]:
         if not wanted:
             return chosen
     return []
-
-
-def _agree_on_escrow(one: Slot, other: Slot) -> bool:
-    """Whether a payment method and an arbitrator stand in both lists. Spec: [MATCH-5]."""
-    agrees = any(method in other.payment_methods for method in one.payment_methods)
-    return agrees and any(arbitrator in other.arbitrators for arbitrator in one.arbitrators)
 
 
 def _by_entry(one: _Open) -> bytes:

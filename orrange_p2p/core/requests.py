@@ -152,7 +152,7 @@ class Requests:
         last = self._ledger.last_block
         if last is None:
             return 0
-        settled = self._ledger.settled_lots(order_id, at_block=last.number)
+        settled = self._ledger.settled_lots(order_id, order, at_block=last.number)
         locked = desk.own_lots.locked(order_id, Claim.PROMISED, Claim.SIGNED)
         return total(complement(union([*settled, *locked]), order.quantity_lots))
 

@@ -10,6 +10,7 @@ from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.events import Identity
 from orrange_p2p.core.feed import OrderRecord
 from orrange_p2p.core.feeds import Feeds
+from orrange_p2p.core.lanes import common_arbitrators, common_methods
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.matching import Piece
 from orrange_p2p.core.messages import DeclineItem, View
@@ -48,8 +49,7 @@ def build_ticket(
     not compatible, so nobody is entitled to what comes out for them. Spec: [TICK-1].
     """
     is_escrow = maker.security != 0
-    methods = [method for method in maker.payment_methods if method in taker.payment_methods]
-    arbitrators = [arbitrator for arbitrator in maker.arbitrators if arbitrator in taker.arbitrators]
+    methods, arbitrators = common_methods(maker, taker), common_arbitrators(maker, taker)
     return Ticket(
         maker_order=piece.maker_order,
         taker_order=piece.taker_order,

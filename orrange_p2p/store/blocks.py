@@ -2,9 +2,7 @@
 
 `Block = [hash, parent_hash, time_s, [*Fact]]`, and each fact is `[tag, *fields]` in the order of its dataclass, as
 `_FORMS` lists them. An amount is minimal big-endian bytes; a signed one two fields' worth in one array: `[is_negative,
-magnitude]`. Decoding builds the value, encodes it again and compares, so there is one form for each value. A form that
-is shorter than its dataclass leaves the last fields at their defaults: a trade without a fee is written as it was
-before there were fees.
+magnitude]`. Decoding builds the value, encodes it again and compares, so there is one form for each value.
 """
 
 from collections.abc import Callable
@@ -20,6 +18,8 @@ from orrange_p2p.core.facts import (
     DisputeLost,
     Fact,
     FundsChanged,
+    OrderCancelled,
+    OrdersCancelled,
     SessionAuthorised,
     SessionRevoked,
     Slashed,
@@ -85,8 +85,8 @@ _SIGNED_AMOUNT = _Kind(
     write=_write_signed_amount,
     read=_read_signed_amount,
 )
-_TRADE = (_DIGEST, _DIGEST, _DIGEST, _DIGEST, _ADDRESS, _ADDRESS, _BOOL, _U64, _U64, _U64, _U64, _U64)
-_TRADE_WITH_FEE = 6
+_LOTS_AND_PRICE = (_U64,) * 5
+_TRADE = (*(_DIGEST,) * 4, _ADDRESS, _ADDRESS, _BOOL, *_LOTS_AND_PRICE, _AMOUNT, _AMOUNT, _U64)
 
 _FORMS: dict[int, tuple[type[Fact], tuple[_Kind, ...]]] = {
     1: (FundsChanged, (_ADDRESS, _DIGEST, _ADDRESS, _SIGNED_AMOUNT)),
@@ -94,15 +94,16 @@ _FORMS: dict[int, tuple[type[Fact], tuple[_Kind, ...]]] = {
     3: (SessionRevoked, (_ADDRESS, _ADDRESS)),
     4: (TradeSettled, _TRADE),
     5: (TradeSkipped, (_DIGEST, _U64)),
-    _TRADE_WITH_FEE: (TradeSettled, (*_TRADE, _AMOUNT)),
+    6: (OrderCancelled, (_ADDRESS, _DIGEST)),
     7: (BondChanged, (_ADDRESS, _AMOUNT)),
     8: (Slashed, (_ADDRESS, _AMOUNT, _BOOL)),
     9: (DisputeLost, (_ADDRESS, _AMOUNT)),
     10: (Defaulted, (_ADDRESS, _DIGEST, _ADDRESS, _AMOUNT)),
+    11: (OrdersCancelled, (_ADDRESS, _ADDRESS, _U64)),
 }
-_TAGS: dict[type[Fact], int] = {form: tag for tag, (form, _) in _FORMS.items() if tag != _TRADE_WITH_FEE}
+_TAGS: dict[type[Fact], int] = {form: tag for tag, (form, _) in _FORMS.items()}
 _NAMES: dict[int, tuple[str, ...]] = {
-    tag: tuple(each.name for each in fields(form))[: len(kinds)] for tag, (form, kinds) in _FORMS.items()
+    tag: tuple(each.name for each in fields(form)) for tag, (form, _) in _FORMS.items()
 }
 
 
@@ -137,7 +138,7 @@ def decode_block(number: int, body: bytes) -> BlockFacts:
 
 
 def _encode_fact(fact: Fact) -> list[object]:
-    tag = _TRADE_WITH_FEE if isinstance(fact, TradeSettled) and fact.sink_fee else _TAGS[type(fact)]
+    tag = _TAGS[type(fact)]
     kinds = _FORMS[tag][1]
     name = type(fact).__name__
     return [tag, *(_write(name, at, kind, getattr(fact, at)) for at, kind in zip(_NAMES[tag], kinds, strict=True))]

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _Record = TypeVar("_Record")
 
-FORMAT = b"orrange store 2"
+FORMAT = b"orrange store 3"
 FORMAT_KEY = b"format"
 NETWORK_KEY = b"network"
 NETWORK_ID_BYTES = 32

@@ -12,8 +12,10 @@ from protocol.reference.types import (
     Digest,
     LotRange,
     Market,
+    Order,
     base_amount,
     epoch_start_s,
+    escrow_bond,
     quote_amount,
 )
 
@@ -63,6 +65,25 @@ class TradeSettled:
     taker_from: int
     taker_to: int
     sink_fee: int = 0  # micro-units that the trade sent to the fee sink
+    fee: int = 0  # quote units that the seller did not get
+    security: int = 0  # the lane; above 0 an escrow was opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCancelled:
+    """An owner cancelled one of its orders on the chain. Spec: [HOLD-5]."""
+
+    owner: Address
+    order: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersCancelled:
+    """An owner cancelled every order of a session up to and with a nonce on the chain. Spec: [HOLD-5]."""
+
+    owner: Address
+    session: Address
+    nonce: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +122,8 @@ class Defaulted:
 
 
 Offence = Slashed | DisputeLost | Defaulted
-Fact = FundsChanged | SessionAuthorised | SessionRevoked | TradeSettled | BondChanged | Offence
+Undoing = SessionRevoked | OrderCancelled | OrdersCancelled
+Fact = FundsChanged | SessionAuthorised | Undoing | TradeSettled | BondChanged | Offence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,16 +187,34 @@ def allocation(view: ChainView, market_id: Digest, market: Market, owner: Addres
         lots = trade.maker_to - trade.maker_from
         base, quote = base_amount(market, lots), quote_amount(market, trade.price_ticks, lots)
         moves = [(seller, market.base, -base), (buyer, market.base, base)]
-        moves += [(buyer, market.quote, -quote), (seller, market.quote, quote)]
+        moves += [(buyer, market.quote, -quote), (seller, market.quote, quote - trade.fee)]
+        if trade.security:
+            bond = escrow_bond(quote, trade.security)
+            moves = [(seller, market.base, -base), (seller, market.quote, -bond), (buyer, market.quote, -bond)]
         total += sum(delta for who, what, delta in moves if (who, what) == (owner, token))
     return total
 
 
-def settled_lots(view: ChainView, order_id: Digest) -> list[LotRange]:
-    """The lots of an order that trades have settled. Spec: [HOLD-5]."""
+def settled_lots(view: ChainView, order_id: Digest, order: Order) -> list[LotRange]:
+    """The lots of an order that trades have settled, or all that it has if it was cancelled there. Spec: [HOLD-5]."""
+    if is_cancelled_on_chain(view, order_id, order):
+        return [(0, order.quantity_lots)]
     as_maker = [(trade.maker_from, trade.maker_to) for trade in view.trades if trade.maker_order == order_id]
     as_taker = [(trade.taker_from, trade.taker_to) for trade in view.trades if trade.taker_order == order_id]
     return as_maker + as_taker
+
+
+def is_cancelled_on_chain(view: ChainView, order_id: Digest, order: Order) -> bool:
+    """Say whether an order's owner cancelled it on the chain, alone or with all up to a nonce. Spec: [HOLD-5]."""
+    return any(
+        (isinstance(fact, OrderCancelled) and fact.order == order_id)
+        or (
+            isinstance(fact, OrdersCancelled)
+            and (fact.owner, fact.session) == (order.owner, order.session)
+            and order.nonce <= fact.nonce
+        )
+        for fact in view.facts
+    )
 
 
 def session_record(view: ChainView, session: Address) -> SessionAuthorised | None:

@@ -20,12 +20,11 @@ from protocol.reference.types import (
     Order,
     base_amount,
     epoch_start_s,
+    escrow_bond,
     quote_amount,
 )
 
 Amounts = tuple[int, int]  # of base and of quote
-
-BOND_PERCENT = (0, 5, 15, 30)
 
 
 def need(market: Market, order: Order, price_ticks: int, lots: int) -> Amounts:
@@ -33,8 +32,8 @@ def need(market: Market, order: Order, price_ticks: int, lots: int) -> Amounts:
     base, quote = base_amount(market, lots), quote_amount(market, price_ticks, lots)
     if order.security == 0:
         return (0, quote) if order.side == BUY else (base, 0)
-    escrow_bond = -(-quote * BOND_PERCENT[order.security] // 100)
-    return (0, escrow_bond) if order.side == BUY else (base, escrow_bond)
+    put_up = escrow_bond(quote, order.security)
+    return (0, put_up) if order.side == BUY else (base, put_up)
 
 
 def less(left: Amounts, taken: Amounts) -> Amounts:

@@ -177,7 +177,7 @@ def is_live_hold(view: ChainView, hold: Hold) -> bool:
 
 def free_lots(view: ChainView, placed: Placed, live_holds: Iterable[Hold]) -> list[LotRange]:
     """The lots of an order that are neither settled nor held, ascending and maximal. Spec: [HOLD-5]."""
-    taken = settled_lots(view, placed.order_id)
+    taken = settled_lots(view, placed.order_id, placed.order)
     taken += [hold.lots for hold in live_holds if hold.order_id == placed.order_id]
     free: list[LotRange] = []
     cursor = 0

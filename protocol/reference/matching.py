@@ -12,7 +12,18 @@ from protocol.reference.cbor import Value, encode
 from protocol.reference.holds import count_lots
 from protocol.reference.period import Period
 from protocol.reference.signing import keccak
-from protocol.reference.types import BUY, FOK, IOC, Address, Clock, Digest, LotRange, Order, epoch_start_ms
+from protocol.reference.types import (
+    BUY,
+    FOK,
+    IOC,
+    ZERO_ADDRESS,
+    Address,
+    Clock,
+    Digest,
+    LotRange,
+    Order,
+    epoch_start_ms,
+)
 
 LANES = (0, 1, 2, 3)
 PIECES_OF_A_FOK_MAX = 16
@@ -210,10 +221,15 @@ def is_compatible(one: Order, other: Order, period: Period, skips: Skips = froze
 
 
 def agree_on_escrow(one: Order, other: Order) -> bool:
-    """Whether both list a payment method and an arbitrator that the other lists too. Spec: [MATCH-5]."""
-    return any(method in other.payment_methods for method in one.payment_methods) and any(
-        arbitrator in other.arbitrators for arbitrator in one.arbitrators
-    )
+    """Whether there is a payment method that both list, and an arbitrator who may judge. Spec: [MATCH-5]."""
+    is_payable = any(method in other.payment_methods for method in one.payment_methods)
+    return is_payable and common_arbitrators(one, other) != []
+
+
+def common_arbitrators(one: Order, other: Order) -> list[Address]:
+    """Whom both list, as `one` prefers: neither of the two owners, nor the zero address. Spec: [MATCH-5], [TICK-1]."""
+    nobody = (one.owner, other.owner, ZERO_ADDRESS)
+    return [judge for judge in one.arbitrators if judge in other.arbitrators and judge not in nobody]
 
 
 def fill(taker: Standing, maker: Standing) -> list[Piece]:

@@ -6,7 +6,7 @@ Spec: protocol/spec/05-tickets.md [TICK-1], [TICK-14], [TICK-15].
 from collections.abc import Sequence
 from dataclasses import replace
 
-from protocol.reference.matching import Piece
+from protocol.reference.matching import Piece, common_arbitrators
 from protocol.reference.signing import digest, keccak
 from protocol.reference.types import (
     ATOMIC,
@@ -33,7 +33,7 @@ def ticket_of(piece: Piece, clock: Clock, epoch: int, ticket_nonce: int, maker: 
     """
     is_escrow = maker.security != 0
     methods = [method for method in maker.payment_methods if method in taker.payment_methods]
-    arbitrators = [arbitrator for arbitrator in maker.arbitrators if arbitrator in taker.arbitrators]
+    arbitrators = common_arbitrators(maker, taker)
     return Ticket(
         maker_order=piece.maker_order,
         taker_order=piece.taker_order,

@@ -150,6 +150,14 @@ def quote_amount(market: Market, price_ticks: int, lots: int) -> int:
     return price_ticks * market.tick_size * lots
 
 
+BOND_PERCENT = (0, 5, 15, 30)
+
+
+def escrow_bond(quote: int, security: int) -> int:
+    """What each side of an escrow puts up in quote, rounded up, for whoever it protects. Spec: 01-types.md, Lanes."""
+    return -(-quote * BOND_PERCENT[security] // 100)
+
+
 def epoch_start_ms(clock: Clock, epoch: int) -> int:
     """The millisecond in which an epoch starts. Spec: [TYPE-2]."""
     return clock.genesis_ms + epoch * clock.constants.epoch_ms

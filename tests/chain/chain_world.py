@@ -243,7 +243,12 @@ class World:
 
 
 async def build_world(
-    backend: Backend, *, traders: int = 2, label: str = "", faucet: SessionKey | None = None
+    backend: Backend,
+    *,
+    traders: int = 2,
+    label: str = "",
+    faucet: SessionKey | None = None,
+    terms: Mapping[str, int | Address] | None = None,
 ) -> World:
     """Deploy and fund. `label` keeps worlds on one chain apart: session keys are used once for ever."""
     lane = TransactionLane(backend, faucet or faucet_key())
@@ -255,6 +260,7 @@ async def build_world(
         ticket_life_s=TICKET_LIFE_S,
         fund_lag_s=FUND_LAG_S,
         deallocation_delay_s=DELAY_S,
+        terms=terms,
     )
     base, quote = await deploy_test_tokens(
         lane,

@@ -11,13 +11,13 @@ from orrange_p2p.chain.abi import load_contract
 from orrange_p2p.chain.backend import CallReverted, Log
 from orrange_p2p.chain.contracts import (
     SKIP_REASONS,
-    FactDecoder,
     explain_revert,
     settlement_contract,
     skip_reason_name,
     token_contract,
     vault_contract,
 )
+from orrange_p2p.chain.fact_decoder import FactDecoder
 from orrange_p2p.core.facts import FundsChanged, TradeSkipped
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import Address, Digest, MarketId, TicketDigest

@@ -11,16 +11,17 @@ from settler_run import Run, settling
 from orrange_p2p.chain.backend import Receipt
 from orrange_p2p.chain.balances import read_filled_lots, read_market_balance
 from orrange_p2p.chain.contracts import (
-    FactDecoder,
     encode_settle,
     encode_settle_group,
     settlement_contract,
     ticket_fields,
 )
+from orrange_p2p.chain.deployment import DEVELOPMENT_TERMS
+from orrange_p2p.chain.fact_decoder import FactDecoder
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.settler import GAS_BASE, GAS_PER_TRADE, Fate, SettlementOutcome, Settler
 from orrange_p2p.core.digests import Digests
-from orrange_p2p.core.facts import Fact, TradeSettled, TradeSkipped
+from orrange_p2p.core.facts import Defaulted, Fact, TradeSettled, TradeSkipped
 from orrange_p2p.core.types import SignedTrade, TicketDigest
 
 ALL_BASE_LOTS = BASE_ALLOCATED // LOT_SIZE
@@ -84,7 +85,11 @@ async def test_a_leg_whose_maker_has_no_funds_any_more_stops_all_and_is_named(wo
     await sell_all(world, maker=1)
     before = await balances(world)
     broke = list(legs)[1]
-    assert await settle_group(world, *legs.values()) == [TradeSkipped(ticket=broke, reason=8)]
+    seller, buyer = (legs[broke].maker.order.owner, legs[broke].taker.order.owner)
+    assert await settle_group(world, *legs.values()) == [
+        TradeSkipped(ticket=broke, reason=8),
+        Defaulted(owner=seller, ticket=broke, victim=buyer, amount=DEVELOPMENT_TERMS["penalty"]),
+    ]
     assert await balances(world) == before
     for trade in legs.values():
         assert await read_filled_lots(world.backend, world.deployment, trade.ticket.maker_order) == 0

@@ -31,6 +31,13 @@ SETTINGS: Mapping[str, int | Address] = {
     "ticketLifeS": 60,
     "fundLagS": 2,
     "deallocationDelay": 124,
+    "unbondingDelay": 100,
+    "bondToken": Address(b"\xb0" * 20),
+    "bondUnit": 1000,
+    "feePpm": 10,
+    "sinkSharePpm": 1000,
+    "sink": Address(b"\x51" * 20),
+    "penalty": 7,
 }
 
 
@@ -70,7 +77,7 @@ def test_a_setting_that_a_constructor_lacks_is_named() -> None:
 
 
 def test_a_setting_that_no_constructor_takes_is_named() -> None:
-    with pytest.raises(ConfigError, match="expected parameters of deallocationDelay, .* was also feePmp"):
+    with pytest.raises(ConfigError, match="expected parameters of bondToken, .* was also feePmp"):
         plan_network({**SETTINGS, "feePmp": 1})
 
 
@@ -78,8 +85,8 @@ def test_every_setting_moves_every_address() -> None:
     plan = plan_network(SETTINGS)
     assert plan_network(dict(SETTINGS)).addresses() == plan.addresses()
     for name, value in SETTINGS.items():
-        assert isinstance(value, int)
-        other = plan_network({**SETTINGS, name: value + 1})
+        changed = value + 1 if isinstance(value, int) else Address(value[::-1][:-1] + b"\x01")
+        other = plan_network({**SETTINGS, name: changed})
         assert not set(other.addresses().values()) & set(plan.addresses().values())
         assert other.factory_address() != plan.factory_address()
 
@@ -105,7 +112,7 @@ async def test_an_account_without_coin_is_told(chain: ChainUnderTest) -> None:
 async def test_a_constructor_that_refuses_is_told_and_leaves_the_rest(chain: ChainUnderTest) -> None:
     plan = plan_network({**SETTINGS, "deallocationDelay": 64, "genesisMs": 99})
     steps: list[Step] = []
-    with pytest.raises(EscrowReverted, match="DeallocationDelayTooShort.delay=64, required=65"):
+    with pytest.raises(EscrowReverted, match="DelayTooShort.delay=64, required=65"):
         await deploy_network(TransactionLane(chain.backend, faucet_key()), plan, on_step=steps.append)
     assert [step.name for step in steps] == [FACTORY, "OrrangeVault"]
     assert await read_deployed_count(chain.backend, plan.factory_address()) == 1

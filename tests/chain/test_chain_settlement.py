@@ -27,16 +27,17 @@ from orrange_p2p.chain.balances import (
     read_token_totals,
 )
 from orrange_p2p.chain.contracts import (
-    FactDecoder,
     encode_settle,
     settlement_contract,
     skip_reason_name,
     ticket_fields,
     vault_contract,
 )
+from orrange_p2p.chain.deployment import DEVELOPMENT_TERMS
+from orrange_p2p.chain.fact_decoder import FactDecoder
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.settler import GAS_BASE, GAS_PER_TRADE
-from orrange_p2p.core.facts import Fact, TradeSettled, TradeSkipped
+from orrange_p2p.core.facts import Defaulted, Fact, TradeSettled, TradeSkipped
 from orrange_p2p.core.types import (
     Epoch,
     MarketId,
@@ -275,9 +276,13 @@ async def test_a_second_ticket_for_the_same_lots_is_skipped(world: World) -> Non
     assert skip_reason_name(facts[1].reason) == "overfill"
 
 
-async def test_a_trade_beyond_the_allocation_is_skipped(world: World) -> None:
-    _, trade = await world.trade(lots=BASE_ALLOCATED // LOT_SIZE + 1, price_ticks=1)
-    assert await skipped_as(world, trade) == "funds"
+async def test_a_trade_beyond_the_allocation_is_skipped_and_its_side_recorded(world: World) -> None:
+    seller, buyer = (trader.owner.address for trader in world.traders)
+    ticket, trade = await world.trade(lots=BASE_ALLOCATED // LOT_SIZE + 1, price_ticks=1)
+    assert facts_of(world, await settle(world, trade)) == [
+        TradeSkipped(ticket=ticket, reason=8),
+        Defaulted(owner=seller, ticket=ticket, victim=buyer, amount=DEVELOPMENT_TERMS["penalty"]),
+    ]
 
 
 async def test_a_grouped_ticket_is_skipped(world: World) -> None:

@@ -19,7 +19,8 @@ from web3.contract import Contract
 from orrange_p2p.chain.account import TransactionFields
 from orrange_p2p.chain.backend import Log
 from orrange_p2p.chain.balances import read_filled_lots
-from orrange_p2p.chain.contracts import FactDecoder, encode_settle, settlement_contract, vault_contract
+from orrange_p2p.chain.contracts import encode_settle, settlement_contract, vault_contract
+from orrange_p2p.chain.fact_decoder import FactDecoder
 from orrange_p2p.core.facts import SessionAuthorised, TradeSettled, TradeSkipped
 from orrange_p2p.core.types import Address, Market, Signature, SignedTrade
 from orrange_p2p.keys.derive import derive_secret

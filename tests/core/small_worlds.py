@@ -119,20 +119,23 @@ def allocate(world: World, owner: int, lots: int, time_s: int) -> None:
 
 def settle(world: World, ticket: Ticket, *, is_maker_buyer: bool, owners: tuple[int, int]) -> None:
     """The chain settles a ticket with the next block."""
+    world.facts.append(trade_of(ticket, is_maker_buyer=is_maker_buyer, owners=owners))
+
+
+def trade_of(ticket: Ticket, *, is_maker_buyer: bool, owners: tuple[int, int]) -> chain.TradeSettled:
+    """What the chain says of a ticket of the maker's and the taker's owner, without a fee."""
     maker, taker = owners
-    world.facts.append(
-        chain.TradeSettled(
-            ticket=digest(DOMAIN, "Ticket", ticket),
-            market=MARKET_ID,
-            maker_order=ticket.maker_order,
-            taker_order=ticket.taker_order,
-            maker_owner=OWNERS[maker].address,
-            taker_owner=OWNERS[taker].address,
-            is_maker_buyer=is_maker_buyer,
-            price_ticks=ticket.price_ticks,
-            maker_from=ticket.maker_from,
-            maker_to=ticket.maker_to,
-            taker_from=ticket.taker_from,
-            taker_to=ticket.taker_to,
-        )
+    return chain.TradeSettled(
+        ticket=digest(DOMAIN, "Ticket", ticket),
+        market=MARKET_ID,
+        maker_order=ticket.maker_order,
+        taker_order=ticket.taker_order,
+        maker_owner=OWNERS[maker].address,
+        taker_owner=OWNERS[taker].address,
+        is_maker_buyer=is_maker_buyer,
+        price_ticks=ticket.price_ticks,
+        maker_from=ticket.maker_from,
+        maker_to=ticket.maker_to,
+        taker_from=ticket.taker_from,
+        taker_to=ticket.taker_to,
     )

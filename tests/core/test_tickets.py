@@ -32,7 +32,7 @@ from protocol.reference import types as reference
 CLOCK = reference.Clock(constants=reference.PRESETS[RULES.preset.name], genesis_ms=GENESIS_MS)
 DOMAIN = reference.Domain(chain_id=DIGESTS.domain.chain_id, settlement=DIGESTS.domain.settlement)
 PIECE_NAMES = ("price_ticks", "maker_from", "maker_to", "taker_from", "taker_to")
-ARBITRATORS = tuple(Address(bytes([number]) * 20) for number in range(1, 5))
+ARBITRATORS = tuple(Address(bytes([number]) * 20) for number in range(0xA1, 0xA4))
 
 u64s = st.integers(0, U64_MAX)
 digests = st.binary(min_size=32, max_size=32)

@@ -17,6 +17,8 @@ from orrange_p2p.core.facts import (
     DisputeLost,
     Fact,
     FundsChanged,
+    OrderCancelled,
+    OrdersCancelled,
     SessionAuthorised,
     SessionRevoked,
     Slashed,
@@ -55,6 +57,8 @@ def draw_trade(random: Random) -> TradeSettled:
         taker_from=first,
         taker_to=first + lots,
         sink_fee=random.randrange(3),
+        fee=random.randrange(3),
+        security=random.choice((0, 0, 1, 3)),
     )
 
 
@@ -67,6 +71,8 @@ def draw_fact(random: Random) -> Fact:
             FundsChanged(owner=owner, market=random.choice(MARKETS), token=token, delta=amount),
             SessionAuthorised(owner=owner, session=session, scope=Scope.TRADE, expiry_s=amount),
             SessionRevoked(owner=owner, session=session),
+            OrderCancelled(owner=owner, order=random.choice(ORDERS)),
+            OrdersCancelled(owner=owner, session=session, nonce=amount % 9),
             draw_trade(random),
             TradeSkipped(ticket=ticket, reason=random.randrange(6)),
             BondChanged(owner=owner, amount=amount),

@@ -115,6 +115,7 @@ VERBS = (
     ("bond", 1),
     ("default", 1),
     ("revoke", 1),
+    ("undo", 1),
     ("fork", 1),
     ("break_feed", 1),
     ("junk", 1),
@@ -224,6 +225,17 @@ class World:
         else:
             self.facts.append(chain.SessionRevoked(owner=pen.owner.address, session=pen.session.address))
 
+    def _undo(self, dice: Dice) -> None:
+        """An owner cancels an order on the chain, or all of a session's up to a nonce, at times another's."""
+        pen, is_one, other = self._pen(dice), dice.below(2), OWNERS[dice.below(len(OWNERS))]
+        owner = other if dice.below(4) == 0 else pen.owner
+        if is_one and self.order_ids:
+            named = self.order_ids[dice.below(len(self.order_ids))]
+            self.facts.append(chain.OrderCancelled(owner=owner.address, order=named))
+        elif not is_one:
+            nonce = dice.below(pen.nonce + 1)
+            self.facts.append(chain.OrdersCancelled(owner=owner.address, session=pen.session.address, nonce=nonce))
+
     def _bond(self, dice: Dice) -> None:
         owner, micro_units = OWNERS[dice.below(len(OWNERS))], (0, 5, 10, 40)[dice.below(4)]
         self.facts.append(chain.BondChanged(owner=owner.address, amount=micro_units))
@@ -254,6 +266,8 @@ class World:
             maker_to=ticket.maker_to,
             taker_from=ticket.taker_from,
             taker_to=ticket.taker_from + ticket.maker_to - ticket.maker_from,
+            fee=(0, 0, 3)[dice.below(3)] if offer.maker.security == 0 else 0,
+            security=offer.maker.security if offer.maker.security <= 3 else 0,
         )
         known = [fact for block in self.blocks for fact in block.facts] + self.facts
         if not any(isinstance(fact, chain.TradeSettled) and fact.ticket == settled.ticket for fact in known):

@@ -122,10 +122,10 @@ def test_an_lmdb_file_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_store_of_another_format_is_refused(node: Path) -> None:
-    row = make_row(Table.META, b"format", b"orrange store 3")
+    row = make_row(Table.META, b"format", b"orrange store 4")
     with lmdb.open(str(node), max_dbs=6) as raw, raw.begin(write=True) as transaction:
         transaction.put(row.key, row.sealed, db=raw.open_db(b"meta", txn=transaction))
-    with pytest.raises(StoreError, match=r"unknown format \(expected b'orrange store 2', was b'orrange store 3'\)"):
+    with pytest.raises(StoreError, match=r"unknown format \(expected b'orrange store 3', was b'orrange store 4'\)"):
         _open(node)
 
 

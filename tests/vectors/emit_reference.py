@@ -14,6 +14,7 @@ if str(ROOT) not in sys.path:
 
 from tests.vectors import (  # noqa: E402
     base_cases,
+    chain_cases,
     codec_cases,
     edge_cases,
     limit_cases,
@@ -44,9 +45,13 @@ def compute_vectors() -> dict[str, Any]:
     }
     files["sync/roots.json"] = {"cases": list(sync_cases.root_cases())}
     files["sync/answers.json"] = {"cases": list(sync_cases.answer_cases())}
-    edges = {"holds": edge_cases.hold_edges, "admission": edge_cases.admission_edges}
+    edges = {
+        "holds": (edge_cases.hold_edges, chain_cases.undone_worlds),
+        "funds": (chain_cases.moved_funds,),
+        "admission": (edge_cases.admission_edges,),
+    }
     for group in ("orders", "holds", "funds", "admission", "bonds", "thrown"):
-        worlds = [*world_cases.book_worlds(group), *(edges[group]() if group in edges else ())]
+        worlds = [*world_cases.book_worlds(group), *(told for edge in edges.get(group, ()) for told in edge())]
         cases = [world_cases.book_case(*told) for told in worlds]
         files[f"book/{group}.json"] = {**world_cases.book_setting(group), "cases": cases}
     spaced = [world_cases.feed_case(*told) for told in spaced_cases.spaced_worlds()]

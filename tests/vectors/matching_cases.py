@@ -7,7 +7,7 @@ from protocol.reference.chain import Block, BondChanged
 from protocol.reference.matching import rank
 from protocol.reference.period import Period, period_of
 from protocol.reference.signing import keccak
-from protocol.reference.types import BUY, FOK, GTC, IOC, SELL, Clock, Constants, LotRange, Order
+from protocol.reference.types import BUY, FOK, GTC, IOC, SELL, ZERO_ADDRESS, Clock, Constants, LotRange, Order
 from tests.core.bare import Bare
 from tests.core.pens import MARKET_ID
 from tests.core.worlds import CLOCK
@@ -176,6 +176,14 @@ def pair_cases() -> list[Named]:
     sheet.add(CAT, SELL, 10, **{**lane, "payment_methods": (8, 9)})
     sheet.add(DAN, BUY, 10, 10, epoch=EPOCH - 1, **lane)
     found.append(("lanes_methods_and_arbitrators_must_agree", "MATCH-3 MATCH-5 MATCH-7 MATCH-8", sheet.bare()))
+    for name, judges in {
+        "nobody_judges_its_own_trade": ((ANN, DAN, ZERO_ADDRESS), (DAN, ANN, ZERO_ADDRESS)),
+        "a_third_one_may_judge": ((ANN, DAN, BEN), (DAN, BEN, ANN)),
+    }.items():
+        sheet = Sheet()
+        sheet.add(ANN, SELL, 9, **{**lane, "arbitrators": judges[0]})
+        sheet.add(DAN, BUY, 10, 10, epoch=EPOCH - 1, **{**lane, "arbitrators": judges[1]})
+        found.append((name, "MATCH-5", sheet.bare()))
     return found
 
 

@@ -48,6 +48,10 @@ def ticket_cases() -> list[Case]:
             replace(SELL, **escrow),
             replace(BUY, security=2, payment_methods=(8, 7), arbitrators=ARBITRATORS[::-1]),
         ),
+        "by_escrow_and_judged_by_neither": (
+            replace(SELL, **{**escrow, "arbitrators": (SELL.owner, BUY.owner, *ARBITRATORS)}),
+            replace(BUY, security=2, payment_methods=(8, 7), arbitrators=(*ARBITRATORS, BUY.owner, SELL.owner)),
+        ),
     }
     return [
         {

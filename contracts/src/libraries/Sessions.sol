@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {Session} from "../types/OrrangeTypes.sol";
+import {Notice} from "./Notice.sol";
 
 /// @title What a session key may do, and until when
 library Sessions {
@@ -15,16 +16,12 @@ library Sessions {
     }
 
     /// @notice Whether a ticket matched at `matched` and living until `deadline` falls into the session's life.
-    /// @dev A revocation is felt once every node has seen its block (`fundLag`) and no older ticket can still live
-    /// (`ticketLife`); until then counterparties rely on the session in good faith.
     function isAlive(Session memory session, uint256 matched, uint256 deadline, uint256 fundLag, uint256 ticketLife)
         internal
         pure
         returns (bool)
     {
         if (session.expiry <= matched) return false;
-        if (session.revokedAt == 0) return true;
-        uint256 seenBy = session.revokedAt + fundLag;
-        return matched <= seenBy && deadline <= seenBy + ticketLife;
+        return session.revokedAt == 0 || Notice.covers(session.revokedAt, matched, deadline, fundLag, ticketLife);
     }
 }

@@ -61,7 +61,7 @@ struct Ticket {
     uint64 epoch;
     uint64 deadline; // unix seconds
     uint64 ticketNonce; // of the taker's session
-    uint8 kind; // 0 atomic from the vault
+    uint8 kind; // 0 atomic from the vault, 1 by escrow
     uint32 paymentMethod;
     address arbitrator;
     uint8 security;
@@ -88,15 +88,85 @@ struct TradeDigests {
     TicketDigest ticket;
 }
 
-/// @notice What an owner let a session key do. `owner` is zero for a key never registered, `revokedAt` is zero until revoked.
+/// @notice What an owner let a session key do. `owner` is zero for a key never registered, `revokedAt` is zero until the
+/// key, or every key of its owner, was revoked.
 struct Session {
     address owner;
     uint8 scope; // bits: 1 TICKET, 2 TRADE
     uint64 expiry; // unix seconds
     uint64 revokedAt; // unix seconds
+    bool isCapped; // some token has a cap
 }
 
-/// @notice Why a trade was skipped, in the order of the checks; the numbers are those of protocol/spec/01-types.md.
+/// @notice The most of a token that a session may ever spend.
+struct TokenCap {
+    address token;
+    uint128 amount; // token units, at least 1
+}
+
+/// @notice What a session can do in a market with a token.
+struct Standing {
+    Session session;
+    uint256 allocation; // token units of the session's owner
+    uint256 capLeft; // token units; the largest number if the session has no cap for the token
+}
+
+/// @notice A trade as the vault pays it, inside one market.
+struct Payment {
+    MarketId market;
+    address seller;
+    address buyer;
+    address sellerSession; // zero if it has no caps to count against
+    address buyerSession; // likewise
+    address base;
+    address quote;
+    uint256 baseAmount;
+    uint256 quoteAmount; // what the buyer gives
+    uint256 fee; // part of it that the seller does not get
+    uint256 sinkFee; // part of the fee that the sink gets, the submitter the rest
+    address submitter;
+    address sink;
+}
+
+/// @notice What the vault locks for an escrow: base of the seller and a bond in quote of each side.
+struct EscrowFunds {
+    MarketId market;
+    address seller;
+    address buyer;
+    address sellerSession; // zero if it has no caps to count against
+    address buyerSession; // likewise
+    address base;
+    address quote;
+    uint256 baseAmount;
+    uint256 bondAmount;
+}
+
+/// @notice What a vault is deployed with. The addresses are computed before: the contracts refer to each other.
+struct VaultSettings {
+    address settlement;
+    address escrow;
+    address slasher;
+    address bondToken; // the network's fee token; zero for the native coin
+    uint128 bondUnit; // token units in a micro-unit, a millionth of the fee token
+    uint64 deallocationDelay; // seconds
+    uint64 unbondingDelay; // seconds
+}
+
+/// @notice What a settlement contract is deployed with.
+struct SettlementSettings {
+    address vault; // deployed before, with the settlement's address
+    address escrow; // its address computed before
+    uint64 genesisMs; // when epoch 0 starts, in unix milliseconds
+    uint64 epochMs; // length of an epoch
+    uint64 ticketLifeS; // D, the longest life of a ticket
+    uint64 fundLagS; // L_fund, how far behind an epoch the chain facts lie that nodes act on
+    uint32 feePpm; // millionths of the quote amount that the seller does not get
+    uint32 sinkSharePpm; // millionths of the fee that the sink gets, the submitter the rest
+    address sink;
+    uint96 penalty; // the least that a default costs, micro-units of the fee token
+}
+
+/// @notice Why a trade was skipped; the numbers are those of protocol/spec/01-types.md. The settlement says in which order it checks.
 enum SkipReason {
     None, // settled
     Signature, // an order or the ticket is not signed by whom it must be, or one owner is on both sides
@@ -108,5 +178,7 @@ enum SkipReason {
     Overfill, // ranges of lots that do not fit each other or the orders, or more lots than are left
     Funds, // seller's base or buyer's quote allocated to the market does not cover it
     Grouped, // alone though part of a group or of a FOK order, or a group that is not what its tickets say
-    Kind // an order or ticket of a kind that is not settled here, or a maker's order that never rests
+    Kind, // an order or ticket of a kind that is not settled here, two that do not go together, or a maker's order that never rests
+    Cap, // a session would spend more of a token than it may
+    Cancelled // an order was cancelled on the chain early enough
 }

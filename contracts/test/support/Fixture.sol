@@ -14,10 +14,13 @@ import {
     Order,
     OrderId,
     SkipReason,
+    SettlementSettings,
     Ticket,
     TicketDigest,
-    Trade
+    Trade,
+    VaultSettings
 } from "../../src/types/OrrangeTypes.sol";
+import {RecordingEscrow} from "./RecordingEscrow.sol";
 
 /// @dev A deployment, two funded owners with sessions, and builders for trades: the default trade settles, so that each
 /// test changes the one thing it is about and signs again.
@@ -34,6 +37,9 @@ abstract contract Fixture is Test {
     uint64 internal constant TICKET_LIFE_S = 60;
     uint64 internal constant FUND_LAG_S = 2;
     uint64 internal constant DELAY_S = 130;
+    uint64 internal constant UNBONDING_S = 1_000;
+    uint128 internal constant BOND_UNIT = 2; // the quote token is the fee token
+    uint96 internal constant PENALTY = 40; // micro-units
     uint64 internal constant EPOCH = 1_000_001;
     uint64 internal constant MATCHED_S = 1_700_500_000; // (GENESIS_MS + EPOCH * EPOCH_MS) / 1000
 
@@ -54,6 +60,10 @@ abstract contract Fixture is Test {
 
     OrrangeVault internal vault;
     OrrangeSettlement internal settlement;
+    RecordingEscrow internal escrow;
+    address internal slasher = makeAddr("slasher");
+    address internal sink = makeAddr("sink");
+    address[] internal guilty; // whom the last `outcome` recorded as defaulting, in order
     TestToken internal base;
     TestToken internal quote;
     Market internal market;
@@ -64,9 +74,10 @@ abstract contract Fixture is Test {
 
     function setUp() public virtual {
         vm.warp(MATCHED_S - 1000);
-        (vault, settlement) = deploy();
         base = new TestToken("Base", "BASE", 18);
         quote = new TestToken("Quote", "QUOTE", 6);
+        escrow = new RecordingEscrow();
+        (vault, settlement) = deploy();
         market = Market(address(base), address(quote), LOT_SIZE, TICK_SIZE, MIN_FILL_LOTS);
         marketId = settlement.marketId(market);
         maker = newSide("maker");
@@ -78,9 +89,36 @@ abstract contract Fixture is Test {
 
     function deploy() internal returns (OrrangeVault vault_, OrrangeSettlement settlement_) {
         address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        vault_ = new OrrangeVault(next, DELAY_S);
-        settlement_ = new OrrangeSettlement(vault_, GENESIS_MS, EPOCH_MS, TICKET_LIFE_S, FUND_LAG_S);
+        vault_ = new OrrangeVault(vaultSettings(next));
+        settlement_ = new OrrangeSettlement(settlementSettings(address(vault_)));
         assertEq(address(settlement_), next);
+    }
+
+    function vaultSettings(address settlement_) internal view virtual returns (VaultSettings memory) {
+        return VaultSettings({
+            settlement: settlement_,
+            escrow: address(escrow),
+            slasher: slasher,
+            bondToken: address(quote),
+            bondUnit: BOND_UNIT,
+            deallocationDelay: DELAY_S,
+            unbondingDelay: UNBONDING_S
+        });
+    }
+
+    function settlementSettings(address vault_) internal view virtual returns (SettlementSettings memory) {
+        return SettlementSettings({
+            vault: vault_,
+            escrow: address(escrow),
+            genesisMs: GENESIS_MS,
+            epochMs: EPOCH_MS,
+            ticketLifeS: TICKET_LIFE_S,
+            fundLagS: FUND_LAG_S,
+            feePpm: 0,
+            sinkSharePpm: 0,
+            sink: sink,
+            penalty: PENALTY
+        });
     }
 
     function newSide(string memory name) internal returns (Side memory side) {
@@ -122,6 +160,23 @@ abstract contract Fixture is Test {
         trade.ticket.epoch = EPOCH;
         trade.ticket.deadline = MATCHED_S + TICKET_LIFE_S;
         trade.ticket.ticketNonce = _nonce++;
+    }
+
+    /// @dev Makes it a trade by escrow in that lane, with one payment method and one arbitrator that both take.
+    function toEscrow(Trade memory trade, uint8 security) internal {
+        (trade.ticket.kind, trade.ticket.security) = (1, security);
+        (trade.ticket.paymentMethod, trade.ticket.arbitrator) = (7, makeAddr("arbitrator"));
+        trade.maker.security = trade.taker.security = security;
+        trade.maker.paymentMethods = trade.taker.paymentMethods = new uint32[](2);
+        trade.maker.paymentMethods[1] = 7;
+        trade.maker.arbitrators = trade.taker.arbitrators = new address[](2);
+        trade.maker.arbitrators[1] = trade.ticket.arbitrator;
+    }
+
+    /// @dev What each side puts up, rounded up.
+    function bondOf(uint256 quoteTotal, uint8 security) internal pure returns (uint256) {
+        uint8[4] memory percent = [0, 5, 15, 30];
+        return (quoteTotal * percent[security] + 99) / 100;
     }
 
     function newSignedTrade() internal returns (Trade memory trade) {
@@ -215,25 +270,50 @@ abstract contract Fixture is Test {
         assertEq(uint8(outcome(trade)), uint8(SkipReason.None), "expected to settle, was skipped");
     }
 
-    /// @dev Settles and asserts the skip, its event, and that nothing at all was written.
+    /// @dev Settles and asserts the skip, its event, and that nothing at all was written and nobody accused.
     function assertSkips(Trade memory trade, SkipReason reason) internal {
         vm.startStateDiffRecording();
         SkipReason actual = outcome(trade);
         assertNothingWritten(vm.stopAndReturnStateDiff());
         assertEq(uint8(actual), uint8(reason), "expected another skip reason");
+        assertEq(guilty.length, 0, "expected nobody to default");
     }
 
-    /// @dev Settles alone and reads the one event: None for completed, else the reason.
+    /// @dev Settles and asserts the skip and the one side that cannot keep the ticket, once; then takes all of it back.
+    function assertDefaults(Trade memory trade, SkipReason reason, Side memory side) internal {
+        uint256 before = vm.snapshotState();
+        assertEq(uint8(outcome(trade)), uint8(reason), "expected another skip reason");
+        assertEq(guilty.length, 1, "expected one side to default");
+        assertEq(guilty[0], side.owner.addr, "expected the other side to default");
+        assertSkips(trade, SkipReason.Replay);
+        assertTrue(vm.revertToStateAndDelete(before));
+    }
+
+    /// @dev Settles alone and reads the events: None for completed or opened, else the reason and who is guilty.
     function outcome(Trade memory trade) internal returns (SkipReason) {
         vm.recordLogs();
         settleOne(trade);
         Vm.Log[] memory logs = vm.getRecordedLogs();
-        assertEq(logs.length, 1, "expected one event a trade");
         assertEq(logs[0].emitter, address(settlement));
         assertEq(logs[0].topics[1], ticketDigest(trade), "expected the ticket's digest");
-        if (logs[0].topics[0] == IOrrangeSettlement.TradeCompleted.selector) return SkipReason.None;
+        delete guilty;
+        if (logs[0].topics[0] == IOrrangeSettlement.TradeCompleted.selector) {
+            assertEq(logs.length, 1, "expected one event a trade");
+            return SkipReason.None;
+        }
+        if (logs[0].topics[0] == IOrrangeSettlement.TradeCreated.selector) return SkipReason.None;
         assertEq(logs[0].topics[0], IOrrangeSettlement.TradeSkipped.selector);
+        _readGuilty(logs);
         return abi.decode(logs[0].data, (SkipReason));
+    }
+
+    function _readGuilty(Vm.Log[] memory logs) private {
+        for (uint256 i = 1; i < logs.length; ++i) {
+            if (logs[i].emitter != address(settlement)) continue;
+            assertEq(logs[i].topics[0], IOrrangeSettlement.Defaulted.selector, "expected nothing but defaults");
+            assertEq(logs[i].topics[1], logs[0].topics[1], "expected the ticket's digest");
+            guilty.push(address(uint160(uint256(logs[i].topics[2]))));
+        }
     }
 
     function assertGroupSettles(Trade[] memory legs) internal {
@@ -248,15 +328,29 @@ abstract contract Fixture is Test {
         assertNothingWritten(vm.stopAndReturnStateDiff());
         assertEq(uint8(reason), uint8(expected), "expected another skip reason");
         assertEq(ticket, ticketDigest(legs[index]), "expected another leg");
+        assertEq(guilty.length, 0, "expected nobody to default");
+    }
+
+    /// @dev Settles a group and asserts the leg and the one side of it that cannot keep it; then takes all of it back.
+    function assertGroupDefaults(Trade[] memory legs, uint256 index, SkipReason expected, Side memory side) internal {
+        uint256 before = vm.snapshotState();
+        (SkipReason reason, bytes32 ticket) = groupOutcome(legs);
+        assertEq(uint8(reason), uint8(expected), "expected another skip reason");
+        assertEq(ticket, ticketDigest(legs[index]), "expected another leg");
+        assertEq(guilty.length, 1, "expected one side to default");
+        assertEq(guilty[0], side.owner.addr, "expected the other side to default");
+        assertGroupSkips(legs, index, SkipReason.Replay);
+        assertTrue(vm.revertToStateAndDelete(before));
     }
 
     /// @dev Settles a group and reads its events: None and each leg's in order, or one with the reason and the leg.
     function groupOutcome(Trade[] memory legs) internal returns (SkipReason, bytes32) {
+        delete guilty;
         vm.recordLogs();
         settlement.settleGroup(legs);
         Vm.Log[] memory logs = vm.getRecordedLogs();
         if (logs[0].topics[0] == IOrrangeSettlement.TradeSkipped.selector) {
-            assertEq(logs.length, 1, "expected one event for a skipped group");
+            _readGuilty(logs);
             return (abi.decode(logs[0].data, (SkipReason)), logs[0].topics[1]);
         }
         assertEq(logs.length, legs.length, "expected one event a leg");

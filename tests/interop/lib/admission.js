@@ -64,7 +64,7 @@ export class Admission {
     const chain = this.viewAt(turn.epoch);
     const { order } = turn.order;
     const purse = chain.purse(order.owner);
-    const unsettled = ({ id, order: { quantityLots } }) => lotsOf(freeRanges(quantityLots, chain.settledRanges(id)));
+    const unsettled = ({ id, order: one }) => lotsOf(freeRanges(one.quantityLots, chain.settledRanges(id, one)));
     const isOpen = (one) => this.isOpen(one, turn) && unsettled(one) > 0n;
     const open = before.filter(isOpen);
     for (const one of open) purse.take(need(one.order, this.market, one.order.priceTicks, unsettled(one)));

@@ -86,7 +86,7 @@ function openOrders(orders, live, { chain, epoch, clock }) {
   return rows
     .map((row) => {
       const held = live.filter(({ order }) => order.id === row.id).map(({ range }) => range);
-      return { ...row, free: freeRanges(row.order.quantityLots, [...held, ...chain.settledRanges(row.id)]) };
+      return { ...row, free: freeRanges(row.order.quantityLots, [...held, ...chain.settledRanges(row.id, row.order)]) };
     })
     .filter(({ free }) => free.length > 0);
 }

@@ -1,6 +1,6 @@
 // What the chain says up to a block: session records, allocations, settled trades, bonds and defaults ([BOOK-1],
 // [FUND-1], [FUND-4], [FUND-7]).
-import { baseAmount, Purse, quoteAmount } from "./lanes.js";
+import { baseAmount, escrowBond, Purse, quoteAmount } from "./lanes.js";
 
 // Epochs and seconds of a preset ([TYPE-2]).
 export class Clock {
@@ -31,6 +31,7 @@ export class ChainView {
   constructor(blocks, block, marketId, market) {
     Object.assign(this, { block, market, sessions: new Map(), revoked: new Set(), trades: [] });
     Object.assign(this, { moved: new Map(), bonds: new Map(), defaults: [] });
+    Object.assign(this, { cancelled: new Set(), floors: [] });
     for (const { timeS, facts } of blocks.filter(({ number }) => block !== null && number <= block.number)) {
       for (const fact of facts) this[fact.kind]?.(fact, { marketId, timeS });
     }
@@ -43,6 +44,14 @@ export class ChainView {
 
   SessionRevoked({ session }) {
     this.revoked.add(session);
+  }
+
+  OrderCancelled({ order }) {
+    this.cancelled.add(order);
+  }
+
+  OrdersCancelled(fact) {
+    this.floors.push(fact);
   }
 
   FundsChanged({ owner, market, token, delta }, { marketId }) {
@@ -65,9 +74,14 @@ export class ChainView {
     const lots = trade.makerTo - trade.makerFrom;
     const [base, quote] = [baseAmount(this.market, lots), quoteAmount(this.market, trade.priceTicks, lots)];
     this.move(seller, this.market.base, -base);
+    if (trade.security > 0n) {
+      const bond = escrowBond(quote, trade.security);
+      for (const side of [seller, buyer]) this.move(side, this.market.quote, -bond);
+      return;
+    }
     this.move(buyer, this.market.base, base);
     this.move(buyer, this.market.quote, -quote);
-    this.move(seller, this.market.quote, quote);
+    this.move(seller, this.market.quote, quote - trade.fee);
   }
 
   move(owner, token, delta) {
@@ -80,8 +94,9 @@ export class ChainView {
     return new Purse({ base: this.moved.get(owner + base) ?? 0n, quote: this.moved.get(owner + quote) ?? 0n });
   }
 
-  // The lot ranges of an order that settled.
-  settledRanges(id) {
+  // The lot ranges of an order that settled, all of one that was cancelled on the chain ([HOLD-5]).
+  settledRanges(id, order) {
+    if (this.isCancelled(id, order)) return [[0n, order.quantityLots]];
     const asMaker = this.trades
       .filter(({ makerOrder }) => makerOrder === id)
       .map((one) => [one.makerFrom, one.makerTo]);
@@ -89,6 +104,11 @@ export class ChainView {
       .filter(({ takerOrder }) => takerOrder === id)
       .map((one) => [one.takerFrom, one.takerTo]);
     return [...asMaker, ...asTaker];
+  }
+
+  isCancelled(id, { owner, session, nonce }) {
+    const isBelow = (floor) => floor.owner === owner && floor.session === session && nonce <= floor.nonce;
+    return this.cancelled.has(id) || this.floors.some(isBelow);
   }
 
   // Whether an owner is in default at the block ([FUND-7]).

@@ -11,9 +11,11 @@ export function need(order, market, priceTicks, lots) {
   const quote = quoteAmount(market, priceTicks, lots);
   const base = order.side === BUY ? 0n : baseAmount(market, lots);
   if (order.security === 0n) return { base, quote: order.side === BUY ? quote : 0n };
-  const percent = BOND_PERCENT[Number(order.security)];
-  return { base, quote: (quote * percent + 99n) / 100n };
+  return { base, quote: escrowBond(quote, order.security) };
 }
+
+// What each side of an escrow puts up in quote, rounded up.
+export const escrowBond = (quote, security) => (quote * BOND_PERCENT[Number(security)] + 99n) / 100n;
 
 // What an owner has of both tokens, and what is still free of it.
 export class Purse {

@@ -6,6 +6,7 @@ import { by } from "./feeds.js";
 import { lotsOf } from "./holds.js";
 import { BUY, FOK, IOC } from "./orders.js";
 
+export const NO_ADDRESS = `0x${"00".repeat(20)}`;
 const LANES = [0n, 1n, 2n, 3n];
 const MAX_LEGS = 16;
 
@@ -36,6 +37,12 @@ function crosses(one, other) {
 
 const share = (left, right) => left.some((one) => right.includes(one));
 
+// Whom both list, as the left one prefers: neither of the two owners, nor the zero address ([MATCH-5], [TICK-1]).
+export function commonArbitrators(left, right) {
+  const nobody = [left.owner, right.owner, NO_ADDRESS];
+  return left.arbitrators.filter((one) => right.arbitrators.includes(one) && !nobody.includes(one));
+}
+
 // A rule about the pair ([MATCH-5]).
 export function isCompatible(one, other, skips) {
   const [left, right] = [one.order, other.order];
@@ -46,7 +53,7 @@ export function isCompatible(one, other, skips) {
   if (left.security !== right.security || left.owner === right.owner || isSkipped || !hasTiers) return false;
   return (
     left.security === 0n ||
-    (share(left.paymentMethods, right.paymentMethods) && share(left.arbitrators, right.arbitrators))
+    (share(left.paymentMethods, right.paymentMethods) && commonArbitrators(left, right).length > 0)
   );
 }
 

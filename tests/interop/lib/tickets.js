@@ -1,10 +1,10 @@
 // Tickets of pieces, groups of legs, and what contradicts ([TICK-1], [TICK-10], [TICK-14]).
 import { concat, keccak256 } from "viem";
 import { by } from "./feeds.js";
+import { commonArbitrators, NO_ADDRESS } from "./matching.js";
 import { FOK } from "./orders.js";
 import { overlap } from "./peers.js";
 
-const NO_ADDRESS = `0x${"00".repeat(20)}`;
 const NO_GROUP = `0x${"00".repeat(32)}`;
 const MAX_LEGS = 16;
 
@@ -19,7 +19,7 @@ export function ticketOf({ maker, taker, piece, epoch, ticketNonce }, clock) {
     ticketNonce,
     kind: maker.security === 0n ? 0n : 1n,
     paymentMethod: first(maker.paymentMethods, taker.paymentMethods, 0n),
-    arbitrator: first(maker.arbitrators, taker.arbitrators, NO_ADDRESS),
+    arbitrator: commonArbitrators(maker, taker)[0] ?? NO_ADDRESS,
     security: maker.security,
     group: NO_GROUP,
   };
