@@ -63,7 +63,7 @@ class LockOnChain:
         self._leg = pact.leg(which)
         self._terms = pact.terms(which)
         self._backend = backend
-        self._lane = TransactionLane(backend, signer, deadline_s=self._leg.finality_s)
+        self._signer = signer
         self._swap = compute_swap_id(self._leg.chain_id, self._leg.contract, self._terms)
 
     def __repr__(self) -> str:
@@ -98,12 +98,12 @@ class LockOnChain:
             ChainUnavailable: the chain cannot be reached.
         """
         fees = await self._backend.fees()
-        is_given = self._terms.refundee == self._lane.address
+        is_given = self._terms.refundee == self._signer.address
         needed_wei = _SIDE_GAS * fees.max_fee_wei + (self._terms.value_wei if is_given else 0)
-        found_wei = await self._backend.balance_wei(self._lane.address)
+        found_wei = await self._backend.balance_wei(self._signer.address)
         if found_wei < needed_wei:
             raise Unfunded(
-                f"expected at least {needed_wei} wei on account 0x{self._lane.address.hex()} of chain "
+                f"expected at least {needed_wei} wei on account 0x{self._signer.address.hex()} of chain "
                 f"{self._leg.chain_id} before anything is locked, was {found_wei}; send it some"
             )
 
@@ -121,9 +121,8 @@ class LockOnChain:
         leg, head = self._leg, await self._backend.head()
         state = await read_swap_state(self._backend, leg.contract, self._swap, block_number=head.number)
         confirmed, credit, preimage = SwapState.NONE, 0, None
-        if state is not SwapState.NONE and head.number > leg.confirmations:
-            earlier = head.number - leg.confirmations
-            confirmed = await read_swap_state(self._backend, leg.contract, self._swap, block_number=earlier)
+        if state is not SwapState.NONE:
+            confirmed = await self._read_confirmed(head.number - leg.confirmations)
         if state in _ENDED:
             credit = await read_swap_credit(self._backend, leg.contract, account, leg.token, block_number=head.number)
         if state is SwapState.CLAIMED and claim_since is not None:
@@ -137,6 +136,15 @@ class LockOnChain:
             credit=credit,
             preimage=preimage,
         )
+
+    async def _read_confirmed(self, block_number: int) -> SwapState:
+        """Where the lock stood then; nowhere, if the contract is younger than that."""
+        if block_number < 0:
+            return SwapState.NONE
+        try:
+            return await read_swap_state(self._backend, self._leg.contract, self._swap, block_number=block_number)
+        except ConfigError:
+            return SwapState.NONE
 
     async def act(
         self,
@@ -158,36 +166,35 @@ class LockOnChain:
             ChainUnavailable: the chain cannot be reached or makes no blocks; what was sent may still be mined.
         """
         contract, terms = self._leg.contract, self._terms
+        # A new lane asks for the nonce: a reorganisation may have taken back what we sent before.
+        lane = TransactionLane(self._backend, self._signer, deadline_s=self._leg.finality_s)
         match action:
             case OpenLock():
-                await self._approve(on_done)
-                await self._submit(Deed.OPENED, contract, encode_open(terms), on_done, value_wei=terms.value_wei)
+                await self._approve(lane, on_done)
+                receipt = await lane.submit(contract, encode_open(terms), value_wei=terms.value_wei)
+                on_done(_done(Deed.OPENED, receipt))
             case ClaimLock(preimage=preimage):
                 # The chain estimates the gas: a claim that fails for gas would have shown the preimage for nothing.
-                sent = await self._lane.send(contract, encode_claim(terms, preimage))
+                sent = await lane.send(contract, encode_claim(terms, preimage))
                 await on_claim_sent()
-                on_done(_done(Deed.CLAIMED, await self._lane.wait(sent)))
+                on_done(_done(Deed.CLAIMED, await lane.wait(sent)))
             case RefundLock():
-                await self._submit(Deed.REFUNDED, contract, encode_refund(terms), on_done)
+                on_done(_done(Deed.REFUNDED, await lane.submit(contract, encode_refund(terms))))
             case WithdrawCredit(amount=amount):
-                await self._submit(Deed.WITHDRAWN, contract, encode_withdraw(self._leg.token, amount), on_done)
+                receipt = await lane.submit(contract, encode_withdraw(self._leg.token, amount))
+                on_done(_done(Deed.WITHDRAWN, receipt))
 
-    async def _approve(self, on_done: Callable[[Done], None]) -> None:
+    async def _approve(self, lane: TransactionLane, on_done: Callable[[Done], None]) -> None:
         """Let the contract take exactly the amount; some tokens want an old allowance taken back first."""
         leg, token = self._leg, token_contract()
         if leg.token == COIN:
             return
-        allowed = int(await read_view(self._backend, token, leg.token, "allowance", self._lane.address, leg.contract))
+        allowed = int(await read_view(self._backend, token, leg.token, "allowance", self._signer.address, leg.contract))
         if allowed >= leg.amount:
             return
         for amount in (0, leg.amount) if allowed else (leg.amount,):
             payload = token.encode_call("approve", leg.contract, amount)
-            await self._submit(Deed.APPROVED, leg.token, payload, on_done)
-
-    async def _submit(
-        self, deed: Deed, to: Address, payload: bytes, on_done: Callable[[Done], None], *, value_wei: int = 0
-    ) -> None:
-        on_done(_done(deed, await self._lane.submit(to, payload, value_wei=value_wei)))
+            on_done(_done(Deed.APPROVED, await lane.submit(leg.token, payload)))
 
 
 def _done(deed: Deed, receipt: Receipt) -> Done:
