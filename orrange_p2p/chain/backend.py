@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from orrange_p2p.core.types import Address, Digest
-from orrange_p2p.errors import EscrowReverted, OrrangeError
+from orrange_p2p.errors import ChainUnavailable, EscrowReverted, OrrangeError
 
 DEVELOPMENT_CHAIN_ID = 31337
 """What development chains call themselves unless told otherwise."""
@@ -87,6 +87,16 @@ class TransactionRefused(OrrangeError):
     def __init__(self, message: str, *, is_nonce_taken: bool = False) -> None:
         super().__init__(message)
         self.is_nonce_taken = is_nonce_taken
+
+
+class ChainBusy(ChainUnavailable):
+    """An endpoint asks to be left alone for a while, in seconds from now."""
+
+    code = "chain.busy"
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Backend(Protocol):

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import httpx
 import trio
 
-from orrange_p2p.chain.backend import BlockRef, CallReverted, Fees, Log, Receipt, TransactionRefused
+from orrange_p2p.chain.backend import BlockRef, CallReverted, ChainBusy, Fees, Log, Receipt, TransactionRefused
 from orrange_p2p.chain.bloom import compute_bloom
 from orrange_p2p.chain.rpc_answers import (
     parse_json,
@@ -37,6 +37,8 @@ _POLL_INTERVAL_S = 0.25
 _LOG_RANGE_BLOCKS = 1_000
 _BATCH_CALLS = 50
 _MAX_CONNECTIONS = 8
+_LONGEST_WISH_S = 10.0
+_WISH_DIGITS = 6
 _MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _TRANSIENT_STATUS = (429, 500, 502, 503, 504)
 _DEFAULT_PRIORITY_FEE_WEI = 10**9
@@ -85,6 +87,7 @@ async def open_rpc(
     expected_chain_id: int | None = None,
     timeout_s: float = _TIMEOUT_S,
     poll_interval_s: float = _POLL_INTERVAL_S,
+    attempts: int = _ATTEMPTS,
 ) -> AsyncIterator["JsonRpcChain"]:
     """Open the chain at `url`, check its id if one is expected, and close it at the end.
 
@@ -92,7 +95,7 @@ async def open_rpc(
         ChainUnavailable: nothing answers there.
         ConfigError: the URL is malformed, or another chain answers.
     """
-    chain = JsonRpcChain(url, timeout_s=timeout_s, poll_interval_s=poll_interval_s)
+    chain = JsonRpcChain(url, timeout_s=timeout_s, poll_interval_s=poll_interval_s, attempts=attempts)
     try:
         if expected_chain_id is not None:
             found = await chain.chain_id()
@@ -107,11 +110,19 @@ async def open_rpc(
 class JsonRpcChain:
     """A `Backend` over JSON-RPC. Use `open_rpc`, or call `aclose` at the end."""
 
-    def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S, poll_interval_s: float = _POLL_INTERVAL_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = _TIMEOUT_S,
+        poll_interval_s: float = _POLL_INTERVAL_S,
+        attempts: int = _ATTEMPTS,
+    ) -> None:
         # Keys of hosted endpoints stand in the path or before the host: neither is ever shown.
         self.shown_url, host = _checked_url(url)
         self._url = url
         self._poll_interval_s = poll_interval_s
+        self._attempts = attempts
         self._requests = 0
         self._retries = 0
         self._client = httpx.AsyncClient(
@@ -164,15 +175,25 @@ class JsonRpcChain:
             await trio.sleep(self._poll_interval_s)
 
     async def logs(self, first: int, last: int, addresses: Sequence[Address]) -> tuple[Log, ...]:
-        """See `Backend`. Long ranges are split."""
+        """See `Backend`. Long ranges are split, and those that the chain will not serve in one answer are halved."""
         found: list[Log] = []
-        for start in range(first, last + 1, _LOG_RANGE_BLOCKS):
+        start, width = first, _LOG_RANGE_BLOCKS
+        while start <= last:
+            end = min(last, start + width - 1)
             question = {
                 "fromBlock": hex(start),
-                "toBlock": hex(min(last, start + _LOG_RANGE_BLOCKS - 1)),
+                "toBlock": hex(end),
                 "address": [_hex(address) for address in addresses],
             }
-            found += map(read_log, read_list(await self._ask("eth_getLogs", question)))
+            try:
+                answer = await self._ask_raw("eth_getLogs", question)
+            except _RpcError as error:
+                if start == end:
+                    self._fail("eth_getLogs", error)
+                width = (end - start + 1) // 2
+                continue
+            found += map(read_log, read_list(answer))
+            start = end + 1
         return tuple(sorted(found, key=lambda log: (log.block_number, log.index)))
 
     async def block_logs(self, block: BlockRef, addresses: Sequence[Address]) -> tuple[Log, ...]:
@@ -312,11 +333,11 @@ class JsonRpcChain:
 
     async def _post(self, question: object) -> Any:  # noqa: ANN401 - JSON from outside
         pause_s = _BACKOFF_START_S
-        reason = ""
-        for attempt in range(_ATTEMPTS):
+        reason, wish_s = "", 0.0
+        for attempt in range(self._attempts):
             if attempt:
                 self._retries += 1
-                await trio.sleep(pause_s)
+                await trio.sleep(max(pause_s, min(wish_s, _LONGEST_WISH_S)))
                 pause_s *= 2
             self._requests += 1
             try:
@@ -332,7 +353,7 @@ class JsonRpcChain:
                     f"the chain at {self.shown_url} answered more than {_MAX_ANSWER_BYTES} bytes; check its URL"
                 )
             if response.status_code in _TRANSIENT_STATUS:
-                reason = f"HTTP status {response.status_code}"
+                reason, wish_s = f"HTTP status {response.status_code}", _read_wish_s(response)
                 continue
             if response.status_code != httpx.codes.OK:
                 raise ChainUnavailable(
@@ -344,10 +365,11 @@ class JsonRpcChain:
                 raise ChainUnavailable(
                     f"expected JSON from {self.shown_url}, was something else; check its URL"
                 ) from error
-        raise ChainUnavailable(
+        message = (
             f"the chain at {self.shown_url} cannot be reached ({reason}); check that it "
             "is running and that the URL is right"
         )
+        raise ChainBusy(message, retry_after_s=wish_s) if wish_s else ChainUnavailable(message)
 
     def _fail(self, method: str, error: _RpcError) -> NoReturn:
         raise ChainUnavailable(f"the chain at {self.shown_url} refused {method}: {error.text}") from error
@@ -396,6 +418,12 @@ async def _read_bounded(response: httpx.Response) -> bytes | None:
         with trio.CancelScope(shield=True):
             await response.aclose()
     return bytes(content)
+
+
+def _read_wish_s(response: httpx.Response) -> float:
+    """How long the endpoint asks to be left alone, if it says so in whole seconds; a date is not read."""
+    wish = response.headers.get("retry-after", "")
+    return float(wish) if wish.isdecimal() and len(wish) <= _WISH_DIGITS else 0.0
 
 
 def _question(number: int, method: str, parameters: Sequence[object]) -> dict[str, object]:

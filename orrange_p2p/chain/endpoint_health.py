@@ -1,0 +1,89 @@
+"""One endpoint of a chain among several: whether it is well, and how long it rests when it is not."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+import trio
+
+from orrange_p2p.chain.backend import ChainBusy
+from orrange_p2p.chain.rpc import JsonRpcChain
+from orrange_p2p.errors import ChainUnavailable
+
+_REST_START_S = 0.5
+REST_MAX_S = 30.0
+_LONGEST_WISH_S = 300.0
+
+_T = TypeVar("_T")
+
+
+class Endpoint:
+    """Asks one endpoint, and remembers how it did."""
+
+    def __init__(
+        self, chain: JsonRpcChain, *, expected_chain_id: int | None = None, rest_max_s: float = REST_MAX_S
+    ) -> None:
+        """Make an endpoint that was not asked yet.
+
+        Args:
+            chain: the way to it.
+            expected_chain_id: checked before the first question and after each failure; None: not at all.
+            rest_max_s: the longest rest that it did not ask for itself.
+        """
+        self._chain = chain
+        self._expected_chain_id = expected_chain_id
+        self._is_checked = expected_chain_id is None
+        self._rest_max_s = rest_max_s
+        self._failures = 0
+        self._rests_until_s = 0.0
+        self._last_error = ""
+        self._counts = {"asked": 0, "failed": 0}
+
+    @property
+    def name(self) -> str:
+        """Its host; whatever may be a key is left out."""
+        return self._chain.shown_url
+
+    def statistics(self) -> Mapping[str, object]:
+        """Its name, questions asked and failed, and the last failure until it answers again."""
+        return {"url": self.name, **self._counts, "is_resting": self.is_resting(), "last_error": self._last_error}
+
+    def is_resting(self) -> bool:
+        """Whether it failed and is left alone for now."""
+        return trio.current_time() < self._rests_until_s
+
+    def why_not(self) -> str:
+        """Why it cannot be asked, in a sentence."""
+        return self._last_error or f"{self.name} was not asked"
+
+    async def ask(self, question: Callable[[JsonRpcChain], Awaitable[_T]]) -> _T:
+        """Its answer. What a contract or a pool refuses is one, and passes through.
+
+        Raises:
+            ChainUnavailable: it failed, and rests now.
+        """
+        self._counts["asked"] += 1
+        try:
+            if not self._is_checked:
+                await self._check()
+            answer = await question(self._chain)
+        except ChainUnavailable as error:
+            self.fail(str(error), wish_s=error.retry_after_s if isinstance(error, ChainBusy) else 0.0)
+            raise
+        self._failures = 0
+        self._last_error = ""
+        return answer
+
+    async def _check(self) -> None:
+        found = await self._chain.chain_id()
+        if found != self._expected_chain_id:
+            raise ChainUnavailable(f"expected chain id {self._expected_chain_id}, was {found} at {self.name}")
+        self._is_checked = True
+
+    def fail(self, why: str, *, wish_s: float = 0.0) -> None:
+        """It failed: leave it alone, longer each time, and at least for as long as it asked for."""
+        self._counts["failed"] += 1
+        rest_s = min(self._rest_max_s, _REST_START_S * 2**self._failures)
+        self._failures = min(self._failures + 1, 16)
+        self._rests_until_s = trio.current_time() + max(rest_s, min(wish_s, _LONGEST_WISH_S))
+        self._is_checked = self._expected_chain_id is None
+        self._last_error = why
