@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PlainSerializer, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from orrange_p2p.chain.fees import MAX_FEE_CAP_WEI
@@ -28,6 +28,13 @@ NETWORK_MARK = b"network"
 PathText = Annotated[Path, PlainSerializer(str)]
 
 
+def _join_urls(given: object) -> object:
+    """A list of URLs as one text with spaces between, as an environment variable has them."""
+    if isinstance(given, list | tuple) and all(isinstance(one, str) for one in given):
+        return " ".join(given)
+    return given
+
+
 class NodeConfig(BaseSettings):
     """What one node needs to run. `ORRANGE_LISTEN_PORT=4002` and the like override the file."""
 
@@ -35,7 +42,9 @@ class NodeConfig(BaseSettings):
 
     data_dir: PathText
     owner: HexAddress = Field(description="the account that funds this node's trades")
-    rpc_url: str = Field(description="JSON-RPC of the chain")
+    rpc_url: Annotated[str, BeforeValidator(_join_urls)] = Field(
+        description="JSON-RPC of the chain, one URL or several"
+    )
     network: NetworkConfig
     listen_host: str = DEFAULT_HOST
     listen_port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
@@ -55,6 +64,11 @@ class NodeConfig(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment stands above the file, whose values come as init arguments."""
         return env_settings, init_settings
+
+    @property
+    def rpc_urls(self) -> tuple[str, ...]:
+        """The chain's endpoints, the preferred one first."""
+        return tuple(self.rpc_url.replace(",", " ").split())
 
     @property
     def socket_path(self) -> Path:
@@ -122,5 +136,5 @@ def _with_named_network(settings: dict[str, Any], directory: Path) -> dict[str, 
     file = load_network_file(settings["network"], directory=directory)
     shared: dict[str, Any] = {"bootstrap": file.bootstrap}
     if file.rpc_urls:
-        shared["rpc_url"] = file.rpc_urls[0]
+        shared["rpc_url"] = list(file.rpc_urls)
     return {**shared, **settings, "network": file.network()}

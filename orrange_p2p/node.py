@@ -495,6 +495,7 @@ class Node:
             "ticket_streams": asdict(self._streams.statistics()),
             "sync": asdict(self._sync.statistics()),
             "peer_words": asdict(self._words.statistics()),
+            "chain": self._link.statistics() if self._link is not None else {},
             "settler": self._settler.statistics(),
             "store": asdict(self._parts.store.statistics()),
         }

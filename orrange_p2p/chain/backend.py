@@ -4,7 +4,7 @@ Two implementations pass the same tests: `embedded.EmbeddedChain` (an EVM inside
 (any Ethereum node). Everything else in this room speaks to `Backend` only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,6 +27,19 @@ class BlockRef:
     parent_hash: Digest
     time_s: int
     logs_bloom: bytes = field(default=b"", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """How far the chain is, by how sure it is of it: the newest block seen, the newest safe and the newest final one.
+
+    `is_by_depth` says that the chain does not tell, and that so many blocks below the newest one are taken for it.
+    """
+
+    seen: int
+    safe: int
+    finalized: int
+    is_by_depth: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +119,20 @@ class Backend(Protocol):
     Reads may be cancelled freely. A cancelled `send_raw` may or may not have sent.
     """
 
+    def statistics(self) -> Mapping[str, object]:
+        """What was asked and how it went, as plain values."""
+        ...
+
     async def chain_id(self) -> int:
         """The chain's id, as the chain itself says."""
         ...
 
     async def head(self) -> BlockRef:
         """The newest block."""
+        ...
+
+    async def levels(self) -> Levels:
+        """How far the chain is, and how much of that it will not take back."""
         ...
 
     async def blocks(self, first: int, last: int) -> tuple[BlockRef, ...]:

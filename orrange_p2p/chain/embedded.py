@@ -12,7 +12,7 @@ from typing import TypeVar
 import trio
 from eth.abc import SignedTransactionAPI
 
-from orrange_p2p.chain.backend import DEVELOPMENT_CHAIN_ID, BlockRef, Fees, Log, Receipt, TransactionRefused
+from orrange_p2p.chain.backend import DEVELOPMENT_CHAIN_ID, BlockRef, Fees, Levels, Log, Receipt, TransactionRefused
 from orrange_p2p.chain.evm import EvmChain, MinedBlock
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import Address, Digest
@@ -107,6 +107,11 @@ class EmbeddedChain:
         """See `Backend`."""
         await trio.lowlevel.checkpoint()
         return self._blocks[-1]
+
+    async def levels(self) -> Levels:
+        """See `Backend`. It takes nothing back."""
+        number = (await self.head()).number
+        return Levels(seen=number, safe=number, finalized=number)
 
     async def blocks(self, first: int, last: int) -> tuple[BlockRef, ...]:
         """See `Backend`."""

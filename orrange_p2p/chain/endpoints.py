@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import trio
 
-from orrange_p2p.chain.backend import BlockRef, Fees, Log, Receipt
+from orrange_p2p.chain.backend import BlockRef, Fees, Levels, Log, Receipt
 from orrange_p2p.chain.endpoint_health import REST_MAX_S, Endpoint
 from orrange_p2p.chain.rpc import JsonRpcChain, open_rpc
 from orrange_p2p.core.types import Address, Digest
@@ -126,6 +126,10 @@ class Endpoints:
     async def head(self) -> BlockRef:
         """See `Backend`."""
         return (await self._first_of(lambda chain: chain.head()))[1]
+
+    async def levels(self) -> Levels:
+        """See `Backend`."""
+        return (await self._first_of(lambda chain: chain.levels()))[1]
 
     async def blocks(self, first: int, last: int) -> tuple[BlockRef, ...]:
         """See `Backend`. An endpoint that has none of them although one was announced is behind."""

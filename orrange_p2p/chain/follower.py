@@ -4,6 +4,7 @@ When the chain takes back blocks that were already delivered, it says how far, a
 On a chain that cannot be reached it waits and goes on by itself.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,7 +12,7 @@ from typing import TypeVar
 import structlog
 import trio
 
-from orrange_p2p.chain.backend import Backend, BlockRef, Log
+from orrange_p2p.chain.backend import Backend, BlockRef, Levels, Log
 from orrange_p2p.chain.bloom import may_contain
 from orrange_p2p.chain.deployment import Deployment
 from orrange_p2p.chain.fact_decoder import FactDecoder
@@ -25,6 +26,7 @@ _WARM_UP_BLOCKS = 1_000
 _BACKOFF_START_S = 0.25
 _BACKOFF_MAX_S = 8.0
 _SILENCE_S = 5
+_LEVELS_EVERY_S = 2
 
 _T = TypeVar("_T")
 
@@ -81,19 +83,27 @@ class Follower:
         self._backoff_max_s = backoff_max_s
         self._trail = Trail(known)
         self._head_number = 0
+        self._levels: Levels | None = None
+        self._levels_from_s = -math.inf
         self._doubt = ""
         self._counts = dict.fromkeys(
             ("blocks", "facts", "interruptions", "reorganisations", "deepest", "asked_again", "missing_logs"), 0
         )
         self._counts["is_reachable"] = 1
 
-    def statistics(self) -> dict[str, int | str]:
+    def statistics(self) -> dict[str, int | str | None]:
         """Blocks and facts delivered, the newest block known, interruptions, whether the chain answers, and why not.
 
-        Also how often and how deep the chain was reorganised, and for how many blocks logs were asked for again.
+        Also how often and how deep the chain was reorganised, and for how many blocks logs were asked for again,
+        and up to which block the chain calls itself safe and final, None if unknown.
         """
+        levels = self._levels
         return {
             **self._counts,
+            "seen_block": levels.seen if levels is not None else None,
+            "safe_block": levels.safe if levels is not None else None,
+            "finalized_block": levels.finalized if levels is not None else None,
+            "is_level_by_depth": levels.is_by_depth if levels is not None else None,
             "next_block": self._next,
             "head_block": self._head_number,
             "doubt": self._doubt,
@@ -132,9 +142,21 @@ class Follower:
         try:
             if self._warm_next < self._next:
                 await self._warm_up()
-            return [*await self._next_page()]
+            page = await self._next_page()
+            await self._look_how_sure()
+            return [*page]
         except _Forked:
             return [await self._fall_back()]
+
+    async def _look_how_sure(self) -> None:
+        """Ask now and then how much of what was read stands for good; unknown if the chain does not say."""
+        now_s = trio.current_time()
+        if self._next > self._head_number and now_s >= self._levels_from_s:
+            self._levels_from_s = now_s + _LEVELS_EVERY_S
+            try:
+                self._levels = await self._backend.levels()
+            except ChainUnavailable:
+                self._levels = None
 
     async def _warm_up(self) -> None:
         """Show the decoder what came before the start (see `FactDecoder`), on the chain that was read before."""

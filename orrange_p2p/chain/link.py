@@ -4,7 +4,7 @@ A node starts without a chain and lives through its absence; what it needs then 
 Before the first block is believed, the chain must have answered once, and be the one that the node was made for.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 import trio
@@ -60,6 +60,10 @@ class ChainLink:
     def doubt(self) -> str | None:
         """Why no new block can be read at this moment; None if the chain answers."""
         return self._first_doubt or str(self._follower.statistics()["doubt"]) or None
+
+    def statistics(self) -> Mapping[str, object]:
+        """What was read and how sure of it the chain is, see `Follower`; and how its endpoints do."""
+        return {**self._follower.statistics(), "endpoints": self._backend.statistics()}
 
     def why_lost(self) -> str | None:
         """Why the chain counts as out of reach, in one sentence; None if it answers or was gone for a moment only.

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import httpx
 import trio
 
-from orrange_p2p.chain.backend import BlockRef, CallReverted, ChainBusy, Fees, Log, Receipt, TransactionRefused
+from orrange_p2p.chain.backend import BlockRef, CallReverted, ChainBusy, Fees, Levels, Log, Receipt, TransactionRefused
 from orrange_p2p.chain.bloom import compute_bloom
 from orrange_p2p.chain.rpc_answers import (
     parse_json,
@@ -37,6 +37,8 @@ _POLL_INTERVAL_S = 0.25
 _LOG_RANGE_BLOCKS = 1_000
 _BATCH_CALLS = 50
 _MAX_CONNECTIONS = 8
+_SAFE_DEPTH = 12
+_FINALIZED_DEPTH = 64
 _LONGEST_WISH_S = 10.0
 _WISH_DIGITS = 6
 _MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -149,6 +151,21 @@ class JsonRpcChain:
         if block is None:
             raise ChainUnavailable(f"the chain at {self.shown_url} has no block yet; wait until it is synced")
         return block
+
+    async def levels(self) -> Levels:
+        """See `Backend`. By the chain's own tags; where it has none, by depth."""
+        seen = (await self.head()).number
+        try:
+            safe, finalized = [await self._tagged(tag) for tag in ("safe", "finalized")]
+        except _RpcError:
+            safe, finalized = max(0, seen - _SAFE_DEPTH), max(0, seen - _FINALIZED_DEPTH)
+            return Levels(seen=seen, safe=safe, finalized=finalized, is_by_depth=True)
+        return Levels(seen=seen, safe=safe, finalized=finalized)
+
+    async def _tagged(self, tag: str) -> int:
+        """The number of the block that the chain calls so; 0 while it calls none so."""
+        block = read_block(await self._ask_raw("eth_getBlockByNumber", tag, _WITH_TRANSACTIONS))
+        return block.number if block is not None else 0
 
     async def blocks(self, first: int, last: int) -> tuple[BlockRef, ...]:
         """See `Backend`. The blocks of a batch are asked for in one request."""

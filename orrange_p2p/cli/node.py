@@ -39,7 +39,10 @@ def run_node(
     listen_port: Annotated[
         int | None, typer.Option("--listen-port", metavar="N", min=0, max=65535, help="Listen here; 0: any free one.")
     ] = None,
-    rpc_url: Annotated[str | None, typer.Option("--rpc-url", metavar="URL", help="JSON-RPC of the chain.")] = None,
+    rpc_url: Annotated[
+        list[str] | None,
+        typer.Option("--rpc-url", metavar="URL", help="JSON-RPC of the chain; repeated, they check each other."),
+    ] = None,
     bootstrap: Annotated[
         list[str] | None, typer.Option("--bootstrap", metavar="ADDRESS", help="A peer to connect to; may be repeated.")
     ] = None,
@@ -59,7 +62,7 @@ def run_node(
         "data_dir": None if data_dir is None else str(data_dir.absolute()),
         "listen_host": listen_host,
         "listen_port": listen_port,
-        "rpc_url": rpc_url,
+        "rpc_url": tuple(rpc_url) if rpc_url else None,
         "bootstrap": tuple(bootstrap) if bootstrap else None,
     }
     settings = load_node_config(config, {name: value for name, value in given.items() if value is not None})

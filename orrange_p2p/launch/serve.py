@@ -7,7 +7,7 @@ import trio
 
 from orrange_p2p.api.control import ControlServer
 from orrange_p2p.chain.deployment import check, check_market
-from orrange_p2p.chain.rpc import open_rpc
+from orrange_p2p.chain.endpoints import open_endpoints
 from orrange_p2p.config import NodeConfig, parse_address
 from orrange_p2p.core.events import Note
 from orrange_p2p.errors import ChainUnavailable, ConfigError
@@ -66,7 +66,7 @@ async def _build_node(opened: AsyncExitStack, config: NodeConfig) -> NodeParts:
     store = opened.enter_context(LmdbStore.open(config.store_path, create=True, network_id=network_id(network)))
     prepare_store(store, network, owner)
     keys = node_keys(store)
-    backend = await opened.enter_async_context(open_rpc(config.rpc_url))
+    backend = await opened.enter_async_context(open_endpoints(config.rpc_urls, expected_chain_id=network.chain_id))
 
     async def check_chain() -> None:
         deployment = deployment_of(network)

@@ -1,5 +1,6 @@
 """Several endpoints of one chain: who fails is passed over, who leaves logs out is found out, who lies stops it."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 import trio
 from chain_under_test import TICK_S, ChainUnderTest
+from loopback_server import run_scripted
 
 from orrange_p2p.chain.anvil import RunningAnvil
+from orrange_p2p.chain.backend import Levels
 from orrange_p2p.chain.contracts import encode_settle
 from orrange_p2p.chain.endpoints import Endpoints, open_endpoints
 from orrange_p2p.chain.rpc import open_rpc
+from orrange_p2p.core.types import Address
 from orrange_p2p.errors import ChainUnavailable, ConfigError
 from tests.chain.chain_reader import ChainReader, read_anew, reading
 from tests.chain.chain_world import World, build_world
@@ -218,3 +222,45 @@ async def test_what_was_read_through_faults_is_what_the_chain_has(anvil: Running
         await until_read(reader, last)
         assert len(reader.settled()) == 3
         assert await read_anew(on.endpoints, on.world)
+
+
+async def test_seen_safe_and_final_are_values_of_the_chain(anvil: RunningAnvil, tmp_path: Path) -> None:
+    async with scene(anvil) as on, reading(on.endpoints, on.world, tmp_path) as reader:
+        await until_read(reader, await on.settle())
+        with trio.fail_after(20):
+            while (shown := reader.follower.statistics())["seen_block"] is None:
+                await trio.sleep(TICK_S)
+        seen, safe, final = (shown[f"{level}_block"] for level in ("seen", "safe", "finalized"))
+        assert isinstance(seen, int)
+        assert isinstance(safe, int)
+        assert isinstance(final, int)
+        assert 0 <= final <= safe <= seen
+
+
+async def test_a_chain_without_tags_is_judged_by_depth() -> None:
+    def script(_number: int, body: bytes) -> tuple[int, bytes]:
+        asked = json.loads(body)
+        if asked["params"][0] != "latest":
+            return 200, b'{"jsonrpc": "2.0", "id": 0, "error": {"code": -32602, "message": "unknown block tag"}}'
+        block = {"number": hex(70), "hash": "0x" + "11" * 32, "parentHash": "0x" + "10" * 32, "timestamp": "0x1"}
+        return 200, json.dumps({"jsonrpc": "2.0", "id": 0, "result": block}).encode()
+
+    async with run_scripted(script) as server, open_rpc(server.url) as rpc:
+        assert await rpc.levels() == Levels(seen=70, safe=58, finalized=6, is_by_depth=True)
+
+
+async def test_a_range_of_logs_that_is_refused_is_halved() -> None:
+    asked_ranges: list[tuple[int, int]] = []
+
+    def script(_number: int, body: bytes) -> tuple[int, bytes]:
+        (question,) = json.loads(body)["params"]
+        first, last = int(question["fromBlock"], 16), int(question["toBlock"], 16)
+        asked_ranges.append((first, last))
+        if last - first >= 30:
+            return 200, b'{"jsonrpc": "2.0", "id": 0, "error": {"code": -32005, "message": "query returned too many"}}'
+        return 200, b'{"jsonrpc": "2.0", "id": 0, "result": []}'
+
+    async with run_scripted(script) as server, open_rpc(server.url) as rpc:
+        assert await rpc.logs(1, 100, (Address(bytes(20)),)) == ()
+    served = [one for one in asked_ranges if one[1] - one[0] < 30]
+    assert served == [(1, 25), (26, 50), (51, 75), (76, 100)]

@@ -38,6 +38,15 @@ def a_config(*, text: str = "net", markets: int = 1) -> NodeConfig:
     )
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["http://a:1 http://b:2", "http://a:1,http://b:2", ["http://a:1", "http://b:2"], ("http://a:1", "http://b:2")],
+)
+def test_a_node_may_be_given_several_endpoints(given: object) -> None:
+    settings = {**a_config().model_dump(), "rpc_url": given}
+    assert NodeConfig(**settings).rpc_urls == ("http://a:1", "http://b:2")
+
+
 @pytest.mark.parametrize("text", ["plain", NASTY, "", "'''", '"""', "\\"])
 @pytest.mark.parametrize("markets", [1, 3])
 def test_a_written_configuration_is_read_back_as_it_was(text: str, markets: int, tmp_path: Path) -> None:
