@@ -246,7 +246,6 @@ class Node:
     async def _on_chain(self, item: Item) -> None:
         now_ms = self._parts.clock_ms()
         if isinstance(item, TakenBack):
-            _log.warning("the chain took back blocks", to_block=item.to_block)
             self._settler.unwind(item.to_block)
             await self._post(BlocksUnwound(now_ms=now_ms, to_block=item.to_block))
         else:

@@ -176,6 +176,8 @@ class Follower:
                 remembered=REMEMBERED_BLOCKS,
                 from_block=self._deployed_at,
             )
+        else:
+            _log.info("the chain took back blocks", to_block=to_block, read_to=self._next - 1)
         self._counts["reorganisations"] += 1
         self._counts["deepest"] = max(self._counts["deepest"], self._next - 1 - to_block)
         self._trail.cut(to_block)
