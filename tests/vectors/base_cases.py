@@ -79,7 +79,7 @@ def base_case(name: str, rules: str, world: World) -> list[Case]:
     starts, first = [], {}
     for feed in judged:
         for number, entry in enumerate(feed.standing):
-            if not feed.is_dead and checkpoint_place(entry) and may_be_base(world.clock, entry, world.epoch):
+            if checkpoint_place(entry) and may_be_base(world.clock, entry, world.epoch):
                 so = implied_before(DOMAIN, world.clock, MARKET, feed, number)
                 assert so is not None
                 first[feed.session] = (entry, [encode(item) for item in so.bodies])

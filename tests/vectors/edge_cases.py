@@ -1,15 +1,70 @@
-"""Cases for `protocol/vectors/book/{holds,admission}.json` at the edges: the last second, the first lot too many."""
+"""Cases for `protocol/vectors/{feeds,book}` at the edges: the last second, the first lot too many, the wrong key."""
 
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 from protocol.reference import feeds
-from protocol.reference.types import BUY, SELL, Ticket, epoch_start_s
+from protocol.reference.signing import digest
+from protocol.reference.types import BUY, IOC, PROTECTED_MARKET, SELL, Ticket, epoch_start_s
+from tests.core.pens import DOMAIN, delegation_item, make_entry, order_item, sign_entry
 from tests.core.small_worlds import NOW_S, offer, offer_item, order_named, poor_world, put, settle, ticket_item
 from tests.core.worlds import CLOCK, World
 from tests.vectors.world_cases import Told, opened
 
 LIFE_S, LAG_S = CLOCK.constants.d, CLOCK.constants.l_fund
+
+
+def feed_edges() -> Told:
+    """[FEED-3], a Delegation that is good but for one thing; [FEED-6], two forks."""
+    pen, other = World().pens[2], World().pens[0]
+    signature = delegation_item(other)[5]
+    delegations = {
+        "another_owner": delegation_item(replace(pen, owner=other.owner)),
+        "another_session": delegation_item(replace(pen, session=other.session)),
+        "no_session": [*delegation_item(pen)[:5], signature, *delegation_item(pen)[6:]],
+    }
+    for name, item in delegations.items():
+        world = opened()
+        pen = world.pens[2]
+        order = order_item(world.new_order(pen, SELL, 100, 4), pen.owner)
+        world.entries.append(sign_entry(pen, make_entry(pen, [item, order])))
+        yield f"delegation_{'signed_by' if name == 'no_session' else 'of'}_{name}", "FEED-3 FEED-4", world
+    world = opened()
+    pen = world.pens[0]
+    places = []
+    for _ in range(3):
+        places.append((pen.seq, pen.prev_hash))
+        put(world, 0, BUY, 2)
+        world.epoch += 1
+    for seq, prev_hash in places[:0:-1]:
+        pen.seq, pen.prev_hash = seq, prev_hash
+        put(world, 0, BUY, 3)
+    yield "two_forks", "FEED-6", world
+
+
+def order_edges() -> Told:
+    """[ORD-3..5], what no other form of an order shows."""
+    forms: dict[str, dict[str, Any]] = {
+        "protected_market_without_expiry": {"kind": PROTECTED_MARKET, "tif": IOC},
+        "protected_market_post_only": {"kind": PROTECTED_MARKET, "tif": IOC, "expiry": NOW_S + 5, "post_only": True},
+        "of_8_methods_and_8_arbitrators": {
+            "security": 1,
+            "payment_methods": tuple(range(8)),
+            "arbitrators": tuple(number.to_bytes(20, "big") for number in range(8)),
+        },
+    }
+    for name, form in forms.items():
+        world = opened()
+        put(world, 2, BUY, 4, **form)
+        yield f"form_{name}", "ORD-4" if "security" in form else "ORD-3", world
+    world = opened()
+    pen = world.pens[2]
+    order = world.new_order(pen, BUY, 100, 4)
+    pen.items.append([feeds.CANCEL, digest(DOMAIN, "Order", order)])
+    world.say_order(pen, order, pen.owner)
+    world.flush(pen)
+    yield "cancelled_ahead_of_the_order", "ORD-5", world
 
 
 def hold_edges() -> Told:
@@ -37,6 +92,20 @@ def hold_edges() -> Told:
         world.flush(world.pens[0])
         world.epoch += 2
         yield f"ticket_of_{name}", "HOLD-2", world
+    for name, change in {"unequal_lots": {"taker_to": 5}, "a_late_deadline": {"deadline": NOW_S + LIFE_S + 1}}.items():
+        world, ticket = agreed()
+        world.pens[0].items.append(ticket_item(replace(ticket, **change), world.pens[1], world.pens[0]))
+        world.flush(world.pens[0])
+        yield f"ticket_of_{name}", "HOLD-2 HOLD-3", world
+    for tag, number in {"offer": 1, "ticket": 0}.items():
+        world, ticket = agreed()
+        other = world.pens[2]
+        put(world, 2, BUY, 2)
+        honest = world.pens[1 - number]
+        said = offer_item(world, ticket, other, honest) if tag == "offer" else ticket_item(ticket, honest, other)
+        other.items.append(said)
+        world.flush(other)
+        yield f"{tag}_of_another_sessions_order", "HOLD-1" if tag == "offer" else "HOLD-2", world
     for tag in ("offer", "ticket"):
         world = opened()
         pen, other, order_id = world.pens[2], world.pens[0], world.order_ids[0]

@@ -29,7 +29,7 @@ from tests.vectors.files import main  # noqa: E402
 
 def compute_vectors() -> dict[str, Any]:
     """Every file's content by its path below protocol/vectors."""
-    feed_worlds = [*world_cases.feed_worlds(), *placed_cases.day_worlds()]
+    feed_worlds = [*world_cases.feed_worlds(), *edge_cases.feed_edges(), *placed_cases.day_worlds()]
     files: dict[str, Any] = {
         "codec/cbor.json": {"cases": codec_cases.cbor_cases()},
         "codec/limits.json": {"cases": limit_cases.limit_cases()},
@@ -46,6 +46,7 @@ def compute_vectors() -> dict[str, Any]:
     files["sync/roots.json"] = {"cases": list(sync_cases.root_cases())}
     files["sync/answers.json"] = {"cases": list(sync_cases.answer_cases())}
     edges = {
+        "orders": (edge_cases.order_edges,),
         "holds": (edge_cases.hold_edges, chain_cases.undone_worlds),
         "funds": (chain_cases.moved_funds,),
         "admission": (edge_cases.admission_edges,),

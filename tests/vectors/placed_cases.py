@@ -61,7 +61,12 @@ def ended_world(kind: str) -> World:
 
 
 def day_worlds() -> Told:
-    """[FEED-13], of a feed's Checkpoints alone: the form of an order is not judged anew where one lists it."""
+    """[ORD-3], day orders as a day begins; [FEED-13], their form is not judged anew where a Checkpoint lists one."""
+    world = poor_world()
+    world.epoch = first_epoch_from(world, MIDNIGHT_S)
+    for expiry_s in (MIDNIGHT_S, MIDNIGHT_S + DAY_S):
+        put(world, FIRST, SELL, 2, tif=DAY, expiry=expiry_s)
+    yield "day_orders_of_no_time_and_of_a_whole_day", "ORD-3", world
     world = ended_world("day")
     world.say_checkpoint(world.pens[OTHER])
     yield "checkpoint_after_one_that_lists_a_day_order_that_ended", "FEED-13 ORD-3", world
@@ -128,3 +133,15 @@ def moved_worlds() -> Told:
     world.epoch += 3
     world.say_checkpoint(world.pens[OTHER])
     yield "the_lower_session_comes_first_at_the_base", "FUND-8", ripe(world)
+    world = poor_world()
+    put(world, FIRST, SELL, 10)
+    world.epoch += 1
+    put(world, OTHER, SELL, 2)
+    world.epoch += 3
+    world.say_checkpoint(world.pens[OTHER])
+    pen = world.pens[OTHER]
+    seq, prev_hash = pen.seq, pen.prev_hash
+    for lots in (2, 3):
+        pen.seq, pen.prev_hash = seq, prev_hash
+        put(world, OTHER, SELL, lots)
+    yield "a_session_dead_above_its_base_has_none", "FUND-8 FEED-6 FEED-16", ripe(world)
