@@ -7,6 +7,7 @@ from enum import Enum
 from orrange_p2p.chain.account import DigestSigner
 from orrange_p2p.chain.backend import Backend, Receipt
 from orrange_p2p.chain.contracts import token_contract
+from orrange_p2p.chain.fees import MAX_FEE_CAP_WEI, FeePolicy
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.network_status import is_code_of
 from orrange_p2p.chain.swap import (
@@ -26,6 +27,7 @@ from orrange_p2p.core.types import Address, Digest
 from orrange_p2p.errors import ConfigError, OrrangeError
 
 _SIDE_GAS = 300_000  # What one side needs on one chain, for all tokens that are like OpenZeppelin's.
+_CLAIM_FEE_CAP_WEI = 10 * MAX_FEE_CAP_WEI  # Who claims too late has lost the lock, which is worth more than gas.
 _ENDED = (SwapState.CLAIMED, SwapState.REFUNDED)
 
 
@@ -64,6 +66,7 @@ class LockOnChain:
         self._terms = pact.terms(which)
         self._backend = backend
         self._signer = signer
+        self._claim_wait_s = min(self._leg.finality_s, pact.margin_s)
         self._swap = compute_swap_id(self._leg.chain_id, self._leg.contract, self._terms)
 
     def __repr__(self) -> str:
@@ -158,7 +161,7 @@ class LockOnChain:
         Args:
             action: what to do.
             on_done: told of each transaction once it is mined.
-            on_claim_sent: called as soon as the chain has a claim, which shows the preimage.
+            on_claim_sent: called as soon as the chain surely has a claim, which shows the preimage.
 
         Raises:
             EscrowReverted: the contract or the token refused.
@@ -174,15 +177,25 @@ class LockOnChain:
                 receipt = await lane.submit(contract, encode_open(terms), value_wei=terms.value_wei)
                 on_done(_done(Deed.OPENED, receipt))
             case ClaimLock(preimage=preimage):
-                # The chain estimates the gas: a claim that fails for gas would have shown the preimage for nothing.
-                sent = await lane.send(contract, encode_claim(terms, preimage))
-                await on_claim_sent()
-                on_done(_done(Deed.CLAIMED, await lane.wait(sent)))
+                on_done(_done(Deed.CLAIMED, await self._claim(encode_claim(terms, preimage), on_claim_sent)))
             case RefundLock():
                 on_done(_done(Deed.REFUNDED, await lane.submit(contract, encode_refund(terms))))
             case WithdrawCredit(amount=amount):
                 receipt = await lane.submit(contract, encode_withdraw(self._leg.token, amount))
                 on_done(_done(Deed.WITHDRAWN, receipt))
+
+    async def _claim(self, payload: bytes, on_claim_sent: Callable[[], Awaitable[object]]) -> Receipt:
+        """Send a claim; the chain estimates its gas, as one that runs out has shown the preimage for nothing.
+
+        The lane sends a doubtful one again while it waits, and may do so for no longer than the margin: after that it
+        would not be sure to be final in time.
+        """
+        policy = FeePolicy(cap_wei=_CLAIM_FEE_CAP_WEI)
+        lane = TransactionLane(self._backend, self._signer, deadline_s=self._claim_wait_s, fee_policy=policy)
+        sent = await lane.send(self._leg.contract, payload)
+        if not lane.statistics()["doubtful"]:
+            await on_claim_sent()
+        return await lane.wait(sent)
 
     async def _approve(self, lane: TransactionLane, on_done: Callable[[Done], None]) -> None:
         """Let the contract take exactly the amount; some tokens want an old allowance taken back first."""

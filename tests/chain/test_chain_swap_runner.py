@@ -33,8 +33,9 @@ class KilledError(Exception):
 class FaultyChain:
     """A chain whose caller dies at its next transaction, or that does not answer for a while."""
 
-    def __init__(self, chain: EmbeddedChain, *, dies: str = "", silent_looks: int = 0) -> None:
+    def __init__(self, chain: EmbeddedChain, *, dies: str = "", silent_looks: int = 0, lost_sends: int = 0) -> None:
         self._chain = chain
+        self._lost_sends = lost_sends
         self._dies = dies
         self._silent_looks = silent_looks
 
@@ -57,15 +58,18 @@ class FaultyChain:
     async def send_raw(self, raw: bytes) -> Digest:
         if self._dies == "before":
             raise KilledError
+        if self._lost_sends > 0:
+            self._lost_sends -= 1
+            raise ChainUnavailable("expected an answer, was none")
         digest = await self._chain.send_raw(raw)
         if self._dies == "after":
             raise KilledError
         return digest
 
 
-def faulty(chain: EmbeddedChain, *, dies: str = "", silent_looks: int = 0) -> Backend:
+def faulty(chain: EmbeddedChain, *, dies: str = "", silent_looks: int = 0, lost_sends: int = 0) -> Backend:
     """The chain with a fault before it."""
-    return cast(Backend, FaultyChain(chain, dies=dies, silent_looks=silent_looks))
+    return cast(Backend, FaultyChain(chain, dies=dies, silent_looks=silent_looks, lost_sends=lost_sends))
 
 
 @pytest.fixture
@@ -231,6 +235,34 @@ async def test_a_participant_that_could_not_pay_for_its_claim_locks_nothing_unti
     (trouble,) = (step for step in steps if isinstance(step, Trouble))
     assert (trouble.leg, trouble.code) == (Leg.SECOND, "swap.unfunded")
     assert f"wei on account 0x{BOB.address.hex()} of chain 101 before anything is locked" in trouble.message
+
+
+@pytest.mark.parametrize(("lost_sends", "is_known"), [(0, True), (1, False)])
+async def test_a_claim_counts_as_seen_by_others_only_once_the_chain_has_it(
+    world: SwapChains, lost_sends: int, is_known: bool
+) -> None:
+    told: list[SwapRecord | SwapStep] = []
+    chains = {Leg.FIRST: faulty(world.chains[Leg.FIRST])}
+    chains[Leg.SECOND] = faulty(world.chains[Leg.SECOND], lost_sends=lost_sends)
+
+    async def run_participant() -> None:
+        assert await world.runner(world.begin(PARTICIPANT)).run() is COMPLETED
+
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_participant)
+            runner = world.runner(world.begin(INITIATOR), save=told.append, on_step=told.append, chains=chains)
+            assert await runner.run() is COMPLETED
+    begun = next(n for n, one in enumerate(told) if isinstance(one, SwapRecord) and one.is_claim_begun)
+    claimed = next(n for n, one in enumerate(told) if isinstance(one, Acted) and one.done.deed is Deed.CLAIMED)
+    between = [one for one in told[begun:claimed] if isinstance(one, SwapRecord)]
+    if is_known:
+        assert [one.is_revealed for one in between][:2] == [False, True]
+    else:
+        assert not between[0].is_revealed
+        shown = [n for n, one in enumerate(told) if isinstance(one, LockSeen) and one.state is SwapState.CLAIMED]
+        assert not any(one.is_revealed for one in told[: shown[0]] if isinstance(one, SwapRecord))
+    assert await world.is_swapped()
 
 
 async def test_the_record_is_saved_before_each_deed(world: SwapChains) -> None:
