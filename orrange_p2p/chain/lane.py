@@ -143,6 +143,18 @@ class TransactionLane:
             # Somebody else used this account: one more try with a fresh nonce.
             return await self._send_next(to, payload, gas, value_wei, note)
 
+    async def simulate(self, to: Address, payload: bytes) -> None:
+        """Run a call of this account on the newest state, without a transaction.
+
+        Raises:
+            EscrowReverted: the contract would refuse; the reason is decoded.
+            ChainUnavailable: the chain cannot be reached.
+        """
+        try:
+            await self.backend.call(to, payload, sender=self.address)
+        except CallReverted as error:
+            raise EscrowReverted(explain_revert(error.payload)) from error
+
     async def wait(self, sent: SentTransaction, *, deadline_s: int | None = None) -> Receipt:
         """Wait until `sent`, or a dearer version of it, is in a block.
 

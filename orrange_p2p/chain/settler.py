@@ -2,21 +2,22 @@
 
 A ticket is *waiting*, then *sent* in one transaction at a time, then gone: settled (a `TradeSettled` fact says so, by
 whomever it was sent), skipped (our own transaction's receipt says so, once its block was followed; a stranger may make
-the contract skip anything), expired, or given up after bounded attempts. The trades of a failed batch go one by one.
+the contract skip anything), expired, or given up after bounded reverts. The trades of a failed batch go one by one.
 The legs of a FOK order go together, in a transaction of their own that settles all or none, however often it is tried.
 What the lane took stays with it, through outages and crashes: nothing is sent again while it may be mined still.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Mapping
 
+import structlog
 import trio
 
 from orrange_p2p.chain.backend import Receipt, TransactionRefused
 from orrange_p2p.chain.contracts import encode_settle, encode_settle_group, settlement_contract, skip_reason_name
-from orrange_p2p.chain.fees import FeeAboveCap
+from orrange_p2p.chain.fates import Fate as Fate
+from orrange_p2p.chain.fates import Held, Skip
+from orrange_p2p.chain.fates import SettlementOutcome as SettlementOutcome
 from orrange_p2p.chain.lane import SentTransaction, TransactionLane
 from orrange_p2p.core.facts import BlockFacts, TradeSettled
 from orrange_p2p.core.types import Address, SignedTrade, TicketDigest
@@ -27,7 +28,8 @@ _MAX_HELD = 2_000
 _MAX_ATTEMPTS = 5
 _MAX_TRANSACTIONS = 8
 _OTHER_LEG = "another leg"
-_RETRY_PAUSE_S = 1
+_RETRY_PAUSE_S = 1.0
+_RETRY_PAUSE_MAX_S = 16.0
 _DIGEST_BYTES = 32
 GAS_BASE = 80_000
 GAS_PER_TRADE = 260_000
@@ -36,51 +38,11 @@ session and balance is new, 236,000 for such a one alone. Never an estimate: wit
 inside and the trade is skipped, which an estimate takes for success."""
 
 
-class Fate(Enum):
-    """How a ticket's way ended."""
-
-    SETTLED = "settled"
-    SKIPPED = "skipped"
-    EXPIRED = "expired"
-    FAILED = "failed"
+_log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettlementOutcome:
-    """What became of a ticket; `reason` names the contract's skip reason, or what failed.
-
-    A leg that was passed over for the sake of another one names that one too: "leg 12ab...: funds".
-    """
-
-    ticket: TicketDigest
-    fate: Fate
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class _Held:
-    """A ticket on its way; `skipped_at` is the block in which our own transaction was passed over.
-
-    `legs` names all tickets of its group, this one included, the first one standing for all; empty for a single ticket.
-    `culprit` is the leg that was passed over for what it is.
-    """
-
-    trade: SignedTrade
-    legs: tuple[TicketDigest, ...] = ()
-    culprit: TicketDigest | None = None
-    attempts: int = 0
-    is_waiting: bool = True
-    skipped_at: int | None = None
-    skip_reason: int = 0
-    failure: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Skip:
-    """A ticket that our own transaction's receipt says was passed over."""
-
-    block_number: int
-    reason: int
+class _NothingSent(Exception):
+    """The chain is out of reach, gas too dear, or the account too poor; nothing is under way."""
 
 
 class Settler:
@@ -112,8 +74,8 @@ class Settler:
         self._batch_trades = batch_trades
         self._gather_s = gather_ms / 1000
         self._max_held = max_held
-        self._held: dict[TicketDigest, _Held] = {}
-        self._sent_before: dict[TicketDigest, _Skip | None] = {}
+        self._held: dict[TicketDigest, Held] = {}
+        self._sent_before: dict[TicketDigest, Skip | None] = {}
         self._waiting: deque[TicketDigest] = deque()
         self._has_waiting = trio.Event()
         self._slots = trio.CapacityLimiter(_MAX_TRANSACTIONS)
@@ -123,6 +85,8 @@ class Settler:
         self._counts = dict.fromkeys(
             ("transactions", "failed_transactions", "late_transactions", "held_back", "trades_sent", "gas_used"), 0
         )
+        self._held_back_for = ""
+        self._pause_s = _RETRY_PAUSE_S
         self._unfinished = deque(lane.unfinished())
         self._has_unfinished = trio.Event()
         for sent in self._unfinished:
@@ -131,9 +95,9 @@ class Settler:
     def statistics(self) -> dict[str, object]:
         """Tickets waiting, sent and by fate; skips by reason; transactions, trades in them, and gas used.
 
-        `late_transactions` counts waits of a whole deadline without a block, `held_back` batches that were not sent for
-        want of a chain or for the price of gas. Of a group that was passed over, one leg counts under its reason and
-        the rest under "another leg".
+        `late_transactions` counts waits of a whole deadline without a block, `held_back` batches that were not sent;
+        `held_back_for` says why if none was sent since. Of a group that was passed over, one leg counts under its
+        reason and the rest under "another leg".
         """
         waiting = sum(held.is_waiting for held in self._held.values())
         return {
@@ -141,6 +105,7 @@ class Settler:
             "sent": len(self._held) - waiting,
             **{fate.value: count for fate, count in self._fates.items()},
             "skips": dict(self._skips),
+            "held_back_for": self._held_back_for,
             **self._counts,
         }
 
@@ -151,7 +116,7 @@ class Settler:
         """
         if ticket in self._held or len(self._held) >= self._max_held:
             return False
-        self._held[ticket] = _Held(trade=trade)
+        self._held[ticket] = Held(trade=trade)
         self._begin((ticket,))
         return True
 
@@ -161,7 +126,7 @@ class Settler:
             return False
         order = tuple(legs)
         for leg, trade in legs.items():
-            self._held[leg] = _Held(trade=trade, legs=order)
+            self._held[leg] = Held(trade=trade, legs=order)
         self._begin(order)
         return True
 
@@ -203,6 +168,8 @@ class Settler:
         for sent in self._lane.unwind(to_block):
             self._sent_before.update(dict.fromkeys(_tickets_of(sent)))
             self._unfinished.append(sent)
+        while len(self._sent_before) > 2 * self._max_held:
+            del self._sent_before[next(iter(self._sent_before))]
         self._has_unfinished.set()
 
     async def run(self) -> None:
@@ -251,7 +218,7 @@ class Settler:
         """
         tickets = _tickets_of(sent)
         try:
-            await self._see_through(sent, tickets)
+            await self._see_through(sent)
         except (EscrowReverted, TransactionRefused) as error:
             self._counts["failed_transactions"] += 1
             for ticket in tickets:
@@ -263,11 +230,9 @@ class Settler:
         try:
             still_held = [ticket for ticket in batch if ticket in self._held]
             if still_held:
-                await self._see_through(await self._send(still_held), still_held)
-        except (FeeAboveCap, ChainUnavailable) as error:
-            self._counts["held_back"] += 1
-            await trio.sleep(_RETRY_PAUSE_S)
-            self._hold_back(batch, str(error))
+                await self._send_and_see(still_held)
+        except _NothingSent as error:
+            await self._hold_back(batch, str(error))
         except (EscrowReverted, TransactionRefused) as error:
             self._counts["failed_transactions"] += 1
             await trio.sleep(_RETRY_PAUSE_S)
@@ -276,18 +241,40 @@ class Settler:
         finally:
             self._slots.release_on_behalf_of(slot)
 
+    async def _send_and_see(self, batch: list[TicketDigest]) -> None:
+        sent = await self._send(batch)
+        # A ticket that settles, is taken back and is offered again meanwhile is in this transaction still.
+        self._sent_before.update(dict.fromkeys(batch))
+        try:
+            await self._see_through(sent)
+        finally:
+            for ticket in batch:
+                self._sent_before.pop(ticket, None)
+
     async def _send(self, batch: list[TicketDigest]) -> SentTransaction:
+        """Send one batch. A group, and what failed before, is tried on the chain's state first: a revert costs no gas.
+
+        Raises:
+            EscrowReverted: the contract would refuse all of it.
+            _NothingSent: nothing is under way.
+        """
         trades = [self._held[ticket].trade for ticket in batch]
         is_group = self._held[batch[0]].legs != ()
         payload = encode_settle_group(trades) if is_group else encode_settle(trades)
         gas = GAS_BASE + GAS_PER_TRADE * len(trades)
-        sent = await self._lane.send(self._settlement, payload, gas=gas, note=b"".join(batch))
+        try:
+            if is_group or self._held[batch[0]].attempts:
+                await self._lane.simulate(self._settlement, payload)
+            sent = await self._lane.send(self._settlement, payload, gas=gas, note=b"".join(batch))
+        except (TransactionRefused, ChainUnavailable) as error:
+            raise _NothingSent(str(error)) from error
+        self._held_back_for, self._pause_s = "", _RETRY_PAUSE_S
         self._counts["transactions"] += 1
         self._counts["trades_sent"] += len(trades)
         return sent
 
-    async def _see_through(self, sent: SentTransaction, batch: Sequence[TicketDigest]) -> None:
-        """Wait for a transaction's block, however long it takes, while anybody waits for one of its tickets.
+    async def _see_through(self, sent: SentTransaction) -> None:
+        """Wait for a transaction's block, however long it takes: no later one of this account can have one before it.
 
         Raises:
             EscrowReverted: the contract refused all of it.
@@ -298,8 +285,6 @@ class Settler:
                 receipt = await self._lane.wait(sent)
             except ChainUnavailable:
                 self._counts["late_transactions"] += 1
-                if not any(ticket in self._held or ticket in self._sent_before for ticket in batch):
-                    return
             else:
                 self._counts["gas_used"] += receipt.gas_used
                 self._note_skips(receipt)
@@ -311,14 +296,14 @@ class Settler:
             if event is None or event.name != "TradeSkipped":
                 continue
             culprit = TicketDigest(event.fields["ticket"])
-            skip = _Skip(block_number=receipt.block_number, reason=event.fields["reason"])
+            skip = Skip(block_number=receipt.block_number, reason=event.fields["reason"])
             if culprit in self._sent_before:
                 self._sent_before[culprit] = skip
             held = self._held.get(culprit)
             for ticket in (held.legs or (culprit,)) if held is not None else ():
                 self._note_skip(ticket, culprit, skip)
 
-    def _note_skip(self, ticket: TicketDigest, culprit: TicketDigest, skip: _Skip) -> None:
+    def _note_skip(self, ticket: TicketDigest, culprit: TicketDigest, skip: Skip) -> None:
         held = self._held.get(ticket)
         if held is None:
             return
@@ -326,8 +311,14 @@ class Settler:
         if skip.block_number <= self._observed_number:
             self._end_skipped(ticket, held)
 
-    def _hold_back(self, batch: list[TicketDigest], failure: str) -> None:
-        """Nothing of a batch was sent, and it is nobody's fault: it waits for better times, up to its deadlines."""
+    async def _hold_back(self, batch: list[TicketDigest], failure: str) -> None:
+        """Nothing of a batch was sent, through no fault of its own: it waits for better times, up to its deadlines."""
+        self._counts["held_back"] += 1
+        if not self._held_back_for:
+            _log.warning("tickets wait to be settled", reason=failure)
+        self._held_back_for = failure
+        await trio.sleep(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _RETRY_PAUSE_MAX_S)
         for ticket in batch:
             held = self._held.get(ticket)
             if held is not None:
@@ -352,7 +343,7 @@ class Settler:
             self._waiting.append(ticket)
             self._has_waiting.set()
 
-    def _end_skipped(self, ticket: TicketDigest, held: _Held) -> None:
+    def _end_skipped(self, ticket: TicketDigest, held: Held) -> None:
         reason = skip_reason_name(held.skip_reason)
         counted = reason
         if held.culprit is not None and held.culprit != ticket:
@@ -364,6 +355,8 @@ class Settler:
         if self._held.pop(ticket, None) is None:
             return
         self._fates[fate] += 1
+        if fate is not Fate.SETTLED:
+            _log.warning("a ticket did not settle", ticket=ticket.hex(), fate=fate.value, reason=reason)
         if self._on_outcome is not None:
             self._on_outcome(SettlementOutcome(ticket=ticket, fate=fate, reason=reason))
 

@@ -119,6 +119,7 @@ def node_status(
         "block": "none yet" if answer["block"] is None else str(answer["block"]),
         "signs": "yes" if answer["why_not_signing"] is None else f"no: {answer['why_not_signing']}",
         "chain": "answers" if answer["chain_doubt"] is None else f"nothing settles: {answer['chain_doubt']}",
+        "settling": _settling(answer["settling"]),
         "gossip dropped": f"{answer['gossip_drops']} messages",
     }
     for market, pending in answer["pending"].items():
@@ -128,6 +129,11 @@ def node_status(
             f"{pending['exchanges']} exchanges under way, {pending['unsettled']} trades to settle"
         )
     print_pairs(rows)
+
+
+def _settling(counts: dict[str, Any]) -> str:
+    text = f"{counts['waiting']} tickets wait, {counts['sent']} sent, {counts['missed']} missed their deadline"
+    return f"{text}; held back: {counts['held_back_for']}" if counts["held_back_for"] else text
 
 
 def _joined(value: str | list[str]) -> str:

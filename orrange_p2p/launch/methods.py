@@ -239,7 +239,7 @@ class _Owner:
         """How the node is."""
         del params
         node = self._node
-        last = node.kernel.ledger.last_block
+        last, counters = node.kernel.ledger.last_block, node.statistics()
         return {
             "peer_id": peer_text(node.peer_id),
             "owner": f"0x{node.kernel.identity.owner.hex()}",
@@ -249,7 +249,8 @@ class _Owner:
             "block": last.number if last is not None else None,
             "why_not_signing": node.kernel.why_not_sign(),
             "chain_doubt": node.chain_doubt(),
-            "counters": {**node.statistics(), "instructions": self._post.statistics()},
+            "settling": _settling(counters),
+            "counters": {**counters, "instructions": self._post.statistics()},
             "gossip_drops": node.gossip_drops(),
             "pending": {
                 config.name: _pending(node.kernel.markets[rules.market_id])
@@ -274,6 +275,13 @@ class _Owner:
                 for owner, moved in compute_moved(state).items()
             },
         }
+
+
+def _settling(counters: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Tickets on their way to the chain, why none of them goes, and own ones that were too late for it."""
+    settler = counters["settler"]
+    shown = {name: settler[name] for name in ("waiting", "sent", "held_back_for")}
+    return {**shown, "missed": counters["kernel"].get("settlement_missed", 0)}
 
 
 def _pending(state: MarketKernel) -> dict[str, Any]:

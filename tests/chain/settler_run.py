@@ -25,6 +25,7 @@ class Run:
             lane or world.lane, world.deployment.settlement, on_outcome=self.note, gather_ms=FAST_MS, max_held=100
         )
         self.feeds = trio.Event()
+        self.taken_back = trio.Event()
 
     def note(self, outcome: SettlementOutcome) -> None:
         """Each ticket's way ends once."""
@@ -41,6 +42,7 @@ class Run:
                 await self.feeds.wait()
                 if isinstance(item, TakenBack):
                     self.settler.unwind(item.to_block)
+                    self.taken_back.set()
                 else:
                     self.settler.observe(item)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import trio
 from chain_under_test import ChainUnderTest
-from chain_world import BASE_ALLOCATED, LOT_SIZE, World, build_world, new_key
-from settler_run import Run, settling
+from chain_world import BASE_ALLOCATED, LOT_SIZE, World, build_world
+from settler_run import settling
 
 from orrange_p2p.chain.backend import Receipt
 from orrange_p2p.chain.balances import read_filled_lots, read_market_balance
@@ -204,25 +204,19 @@ async def test_a_group_whose_transaction_fails_goes_again_once_and_whole(
     assert (statistics["transactions"], statistics["trades_sent"]) == (2, 6)
 
 
-async def test_a_group_that_cannot_be_sent_is_given_up_after_bounded_attempts(
+async def test_a_group_that_the_contract_refuses_costs_no_gas_and_is_given_up_with_the_decoded_reason(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orrange_p2p.chain.settler._RETRY_PAUSE_S", 0)
-    legs = await world.group((1, 2))
-    run = Run(world)
-    run.settler = Settler(
-        TransactionLane(world.backend, new_key("penniless")),
-        world.deployment.settlement,
-        on_outcome=run.note,
-        gather_ms=0,
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(run.settler.run)
+    legs = await world.group((1,) * 17)
+    async with settling(world) as run:
         run.settler.enqueue_group(legs)
-        await run.until(2)
-        nursery.cancel_scope.cancel()
-    assert [outcome.fate for outcome in run.outcomes.values()] == [Fate.FAILED] * 2
-    assert run.settler.statistics()["failed_transactions"] == 5
+        await run.until(17)
+    assert {(outcome.fate, outcome.reason) for outcome in run.outcomes.values()} == {
+        (Fate.FAILED, "the contract refused the transaction: GroupSize(legs=17, most=16)")
+    }
+    statistics = run.settler.statistics()
+    assert (statistics["failed_transactions"], statistics["transactions"]) == (5, 0)
 
 
 async def test_a_leg_that_nobody_signed_is_named_for_its_signature(world: World) -> None:

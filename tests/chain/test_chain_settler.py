@@ -132,27 +132,28 @@ async def test_a_batch_that_fails_as_a_whole_goes_again_one_by_one(
     assert statistics["transactions"] == 4
 
 
-async def test_a_settler_without_coin_gives_up_after_bounded_attempts(
+async def test_a_settler_without_coin_keeps_its_tickets_says_why_and_goes_on_when_it_has_some(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orrange_p2p.chain.settler._RETRY_PAUSE_S", 0)
     ticket, trade = await world.trade()
-    run = Run(world)
-    run.settler = Settler(
-        TransactionLane(world.backend, new_key("penniless")),
-        world.deployment.settlement,
-        on_outcome=run.note,
-        gather_ms=0,
-    )
+    poor = new_key("penniless")
+    run = Run(world, TransactionLane(world.backend, poor))
+    run.feeds.set()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run.settler.run)
+        nursery.start_soon(run.feed, world.backend)
         run.settler.enqueue(ticket, trade)
+        with trio.fail_after(20):
+            while run.settler.statistics()["held_back"] < 6:  # type: ignore[operator]
+                await trio.sleep(0.01)
+        assert "insufficient funds" in str(run.settler.statistics()["held_back_for"]).lower()
+        assert run.outcomes == {}
+        await world.lane.submit(poor.address, b"", gas=21_000, value_wei=10**18)
         await run.until(1)
         nursery.cancel_scope.cancel()
-    assert run.outcomes[ticket].fate is Fate.FAILED
-    assert "insufficient funds" in run.outcomes[ticket].reason.lower()
-    assert run.settler.statistics()["failed_transactions"] == 5
-    assert run.settler.enqueue(ticket, trade)  # whoever mends the cause may offer it again
+    assert run.outcomes[ticket].fate is Fate.SETTLED
+    assert run.settler.statistics()["held_back_for"] == ""
 
 
 async def test_trades_of_many_senders_stay_apart(world: World) -> None:

@@ -131,6 +131,7 @@ def test_a_node_without_a_chain_shows_its_store_signs_nothing_says_why_and_trade
     switch.close()
     switch.wait_lost()
     refused(switch, "order.place", side="sell", price_ticks=10_100, quantity_lots=5)
+    assert switch.status(0)["settling"] == {"waiting": 0, "sent": 0, "held_back_for": "", "missed": 0}
     refused(switch, "order.cancel", order_id=resting)
     before = shown(switch, 0)
     assert (len(before[1]), len(before[2])) == (1, 1)
