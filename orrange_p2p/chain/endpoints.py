@@ -151,10 +151,11 @@ class Endpoints:
                 raise ChainUnavailable("; ".join(endpoint.why_not() for endpoint in self._endpoints))
             endpoint = usable[turn % len(usable)]
             try:
-                head = await endpoint.ask(lambda chain: chain.head())
+                is_above = await endpoint.ask(lambda chain: chain.head_number()) > number
+                head = await endpoint.ask(lambda chain: chain.head()) if is_above else None
             except ChainUnavailable:
                 continue
-            if head.number > number:
+            if head is not None and head.number > number:
                 await self._compare_blocks(head.number - self._checked_depth)
                 return head
             turn += 1
@@ -166,6 +167,8 @@ class Endpoints:
         Raises:
             ChainUnavailable: they name different ones.
         """
+        if number <= self._checked_block and not self._contradictions:
+            return  # somebody else who waits has asked
         usable = self._usable()
         if len(usable) < 2 or number < 0:
             self._agree(_BLOCK, is_checked=False)

@@ -152,6 +152,10 @@ class JsonRpcChain:
             raise ChainUnavailable(f"the chain at {self.shown_url} has no block yet; wait until it is synced")
         return block
 
+    async def head_number(self) -> int:
+        """The newest block's number, which is less to send than the block."""
+        return read_number(await self._ask("eth_blockNumber"))
+
     async def levels(self) -> Levels:
         """See `Backend`. By the chain's own tags; where it has none, by depth."""
         seen = (await self.head()).number
@@ -185,7 +189,7 @@ class JsonRpcChain:
     async def wait_head_above(self, number: int) -> BlockRef:
         """See `Backend`. Asks for the newest number at each poll interval."""
         while True:
-            if read_number(await self._ask("eth_blockNumber")) > number:
+            if await self.head_number() > number:
                 head = await self.head()
                 if head.number > number:
                     return head

@@ -1,6 +1,6 @@
 """What a node makes of a chain: follower, kernel and store, and everything derived from the chain as bytes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ from orrange_p2p.chain.deployment import Deployment
 from orrange_p2p.chain.follower import Follower, Item, TakenBack
 from orrange_p2p.chain.trail import REMEMBERED_BLOCKS
 from orrange_p2p.core.events import Action, BlockAdded, BlocksUnwound, Identity, Note
-from orrange_p2p.core.facts import TradeSettled
+from orrange_p2p.core.facts import BlockFacts, TradeSettled
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.presets import PRESETS, MarketRules
 from orrange_p2p.core.reputation import Standings
@@ -54,6 +54,8 @@ class ChainReader:
             backoff_max_s=0.05,
         )
         self.went_on = trio.Event()
+        self.on_block: Callable[[BlockFacts], None] = lambda _block: None
+        self.on_taken_back: Callable[[int], None] = lambda _to_block: None
 
     async def run(self) -> None:
         """Read for ever."""
@@ -70,7 +72,9 @@ class ChainReader:
 
     def _step(self, item: Item) -> list[Action]:
         if isinstance(item, TakenBack):
+            self.on_taken_back(item.to_block)
             return self.kernel.step(BlocksUnwound(now_ms=0, to_block=item.to_block))
+        self.on_block(item)
         return self.kernel.step(BlockAdded(now_ms=0, block=item))
 
     def _keep(self, actions: list[Action]) -> None:

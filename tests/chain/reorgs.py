@@ -9,6 +9,8 @@ import json
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,10 +22,12 @@ from orrange_p2p.chain.anvil import run_anvil
 from orrange_p2p.chain.contracts import encode_settle, vault_contract
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.rpc import JsonRpcChain, open_rpc
+from orrange_p2p.chain.settler import Settler
+from orrange_p2p.core.types import TicketDigest
 from orrange_p2p.keys.session import SessionKey
 from tests.chain.chain_reader import ChainReader, read_anew, reading
 from tests.chain.chain_under_test import FAUCET_WEI, ChainUnderTest
-from tests.chain.chain_world import World, build_world, faucet_key
+from tests.chain.chain_world import World, build_world, dev_key, faucet_key
 
 DEEPEST = 64
 DOWN_SHARE = 0.2
@@ -32,7 +36,11 @@ SETTLE_GAS = 700_000
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a run came to; `differences` must be 0."""
+    """What a run came to; `differences` and `submitted_twice` must be 0.
+
+    `tickets` went through a settler that was told of every reorganisation; those that neither settled nor expired would
+    be lost, and the run would not end. Other trades are sent by hand, and nobody sends them again.
+    """
 
     seed: int
     reorganisations: int = 0
@@ -45,6 +53,10 @@ class Report:
     compared: int = 0
     compared_bytes: int = 0
     differences: int = 0
+    tickets: int = 0
+    tickets_settled: int = 0
+    tickets_expired: int = 0
+    submitted_twice: int = 0
     took_s: float = 0.0
 
 
@@ -57,6 +69,8 @@ class Trading:
     chain: ChainUnderTest
     world: World
     deepest: int
+    settler: Settler
+    tickets: dict[TicketDigest, int] = field(default_factory=dict)
     snapshots: dict[int, object] = field(default_factory=dict)
 
     async def trade_on(self, rounds: int) -> None:
@@ -71,12 +85,18 @@ class Trading:
 
     async def mine(self) -> None:
         """One block, to which the chain can return."""
-        await self.chain.mine(seconds=self.random.choice((1, 1, 1, 30)))
+        await self.chain.mine(seconds=self.random.choice((1, 1, 1, 1, 1, 1, 1, 10)))
         self.snapshots[(await self.rpc.head()).number] = await self.chain.ask("evm_snapshot")
 
     async def _settle(self) -> None:
         maker = self.random.randrange(2)
-        _, trade = await self.world.trade(lots=1, price_ticks=self.random.randint(1, 9), maker=maker, taker=1 - maker)
+        ticket, trade = await self.world.trade(
+            lots=1, price_ticks=self.random.randint(1, 9), maker=maker, taker=1 - maker
+        )
+        if self.random.random() < 0.5:
+            self.settler.enqueue(ticket, trade)
+            self.tickets[ticket] = trade.ticket.deadline_s
+            return
         lane = TransactionLane(self.rpc, faucet_key())
         await lane.send(self.world.deployment.settlement, encode_settle((trade,)), gas=SETTLE_GAS)
 
@@ -127,10 +147,16 @@ async def run(count: int, seed: int, deepest: int = DEEPEST) -> Report:
     ):
         chain = ChainUnderTest(backend=rpc, kind="rpc", url=running.url)
         world = await _build(rpc, chain)
-        trading = Trading(random=Random(seed), rpc=rpc, chain=chain, world=world, deepest=deepest)
-        await trading.trade_on(deepest + 2)
+        submitter = dev_key("submitter")
+        await rpc.set_development_balance(submitter.address, FAUCET_WEI)
+        settler = Settler(TransactionLane(rpc, submitter), world.deployment.settlement, gather_ms=1)
+        trading = Trading(random=Random(seed), rpc=rpc, chain=chain, world=world, deepest=deepest, settler=settler)
         with TemporaryDirectory() as directory:
-            await _reorganise_all(trading, report, count, Path(directory))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(settler.run)
+                await trading.trade_on(deepest + 2)
+                await _reorganise_all(trading, report, count, Path(directory))
+                nursery.cancel_scope.cancel()
             report.blocks = (await rpc.head()).number
     report.took_s = round(time.monotonic() - started, 1)
     return report
@@ -144,10 +170,18 @@ async def _build(rpc: JsonRpcChain, chain: ChainUnderTest) -> World:
     return world
 
 
+@asynccontextmanager
+async def _reading(trading: Trading, directory: Path) -> AsyncIterator[ChainReader]:
+    """A node at work, whose settler hears what it reads."""
+    async with reading(trading.rpc, trading.world, directory, page_blocks=7) as reader:
+        reader.on_block, reader.on_taken_back = trading.settler.observe, trading.settler.unwind
+        yield reader
+
+
 async def _reorganise_all(trading: Trading, report: Report, count: int, directory: Path) -> None:
     """The node reads on meanwhile, or is down and finds out when it starts again."""
     while report.reorganisations < count:
-        async with reading(trading.rpc, trading.world, directory, page_blocks=7) as reader:
+        async with _reading(trading, directory) as reader:
             await reader.until(trading.rpc)
             await _compare(trading, reader, report)
             while report.reorganisations < count and trading.random.random() >= DOWN_SHARE:
@@ -157,10 +191,32 @@ async def _reorganise_all(trading: Trading, report: Report, count: int, director
         if report.reorganisations < count:
             await _reorganise(trading, reader, report)
             report.while_down += 1
-    async with reading(trading.rpc, trading.world, directory) as reader:
+    async with _reading(trading, directory) as reader:
         await reader.until(trading.rpc)
+        await _settle_rest(trading, reader, report)
         await _compare(trading, reader, report)
         report.trades_settled = len(reader.settled())
+
+
+async def _settle_rest(trading: Trading, reader: ChainReader, report: Report) -> None:
+    """Blocks, until every ticket settled or can no more."""
+    ledger = reader.kernel.ledger
+    with trio.fail_after(300):
+        while True:
+            await reader.until(trading.rpc)
+            last = ledger.last_block
+            assert last is not None
+            settled = [ticket for ticket in trading.tickets if ledger.settled_in(ticket) is not None]
+            expired = [
+                ticket
+                for ticket, deadline_s in trading.tickets.items()
+                if ledger.settled_in(ticket) is None and deadline_s < last.time_s
+            ]
+            if len(settled) + len(expired) == len(trading.tickets):
+                break
+            await trading.mine()
+    report.tickets, report.tickets_settled, report.tickets_expired = len(trading.tickets), len(settled), len(expired)
+    report.submitted_twice = sum(ledger.skip_reason(ticket) is not None for ticket in settled)
 
 
 async def _reorganise(trading: Trading, reader: ChainReader, report: Report) -> None:
@@ -191,7 +247,7 @@ def main() -> int:
     report = asdict(trio.run(run, chosen.count, chosen.seed))
     shown = json.dumps(report) if chosen.json else "\n".join(f"{name}: {value}" for name, value in report.items())
     sys.stdout.write(shown + "\n")
-    return 1 if report["differences"] else 0
+    return 1 if report["differences"] or report["submitted_twice"] else 0
 
 
 if __name__ == "__main__":
