@@ -163,7 +163,7 @@ class ContractInterface:
         return Event(name=signature.name, fields=fields)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def load_contract(name: str) -> ContractInterface:
     """The interface and creation code of a contract that this package carries."""
     path = resources.files("orrange_p2p.chain") / _ARTIFACTS / f"{name}.json"
@@ -172,6 +172,12 @@ def load_contract(name: str) -> ContractInterface:
     except FileNotFoundError as error:
         raise InternalError(f"expected the artifact of {name} inside the package, was nothing at {path}") from error
     return ContractInterface(name, artifact["abi"], bytes.fromhex(artifact["bytecode"].removeprefix("0x")))
+
+
+def load_contracts() -> tuple[ContractInterface, ...]:
+    """Every contract that this package carries, by name."""
+    names = sorted(path.name for path in (resources.files("orrange_p2p.chain") / _ARTIFACTS).iterdir())
+    return tuple(load_contract(name.removesuffix(".json")) for name in names if name.endswith(".json"))
 
 
 def decode_revert(payload: bytes, contracts: Sequence[ContractInterface]) -> str:

@@ -5,7 +5,7 @@ Spec: protocol/spec/01-types.md (skip reasons), protocol/eip712.json (fields and
 
 from collections.abc import Sequence
 
-from orrange_p2p.chain.abi import ContractInterface, decode_revert, load_contract
+from orrange_p2p.chain.abi import ContractInterface, decode_revert, load_contract, load_contracts
 from orrange_p2p.core.types import Market, Order, SignedTrade, Ticket
 
 SKIP_REASONS = {
@@ -51,8 +51,7 @@ def token_contract() -> ContractInterface:
 
 def explain_revert(payload: bytes) -> str:
     """What one of our contracts reverted with, as `Name(field=value, ...)`."""
-    known = (vault_contract(), settlement_contract(), swap_contract(), factory_contract(), token_contract())
-    return decode_revert(payload, known)
+    return decode_revert(payload, load_contracts())
 
 
 def skip_reason_name(reason: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from chain_world import EIP712_PATH
 from eth_abi.abi import encode
 
-from orrange_p2p.chain.abi import load_contract
+from orrange_p2p.chain.abi import load_contract, load_contracts
 from orrange_p2p.chain.backend import CallReverted, Log
 from orrange_p2p.chain.contracts import (
     SKIP_REASONS,
@@ -141,3 +141,32 @@ def test_logs_that_say_nothing_to_the_core_are_left_out() -> None:
     facts = [fact for _, fact in decoder.decode([deposit, unknown, anonymous, skipped])]
     assert facts == [TradeSkipped(ticket=TicketDigest(b"\x09" * 32), reason=5)]
     assert vault_contract().name == "OrrangeVault"
+
+
+def sample(kind: str) -> object:
+    """Some value of an ABI type."""
+    if kind.endswith("[]"):
+        return [sample(kind.removesuffix("[]"))] * 2
+    if kind.startswith("bytes"):
+        return b"\x07" * int(kind.removeprefix("bytes") or 5)
+    return {"address": "0x" + "09" * 20, "bool": True, "string": "words"}.get(kind, 7)
+
+
+def test_every_custom_error_of_every_contract_is_told_by_name_and_arguments() -> None:
+    errors = {error for contract in load_contracts() for error in contract.errors}
+    assert len(errors) > 30
+    for error in errors:
+        values = [sample(kind) for kind in error.inputs]
+        told = explain_revert(error.selector + encode(error.inputs, values))
+        shown = ", ".join(
+            f"{name}={'0x' + value.hex() if isinstance(value, bytes) else value}"
+            for name, value in zip(error.input_names, values, strict=True)
+        ).replace("[7, 7]", "(7, 7)")
+        assert told == f"{error.name}({shown})"
+
+
+def test_an_error_of_nobody_or_with_broken_arguments_is_told_as_it_came() -> None:
+    assert explain_revert(b"") == "no reason given"
+    assert explain_revert(b"\x01\x02\x03\x04") == "0x01020304"
+    selector = next(error.selector for error in vault_contract().errors if error.inputs)
+    assert explain_revert(selector + b"\x01") == f"0x{selector.hex()}01"
