@@ -88,7 +88,7 @@ class SwapRunner:
             save: puts a record on disk before it returns; runs in a worker thread.
             now_s: the machine's clock, unix seconds.
             on_step: told of what happens.
-            poll_s: seconds between two looks.
+            poll_s: seconds between two looks; after a success of ours the next one comes at once.
 
         Raises:
             ConfigError: `signer` is not the account of the record's side.
@@ -105,6 +105,7 @@ class SwapRunner:
         self._on_step = on_step
         self._poll_s = poll_s
         self._deciding = trio.Lock()
+        self._acted = trio.Event()
         self._checked: list[Leg] = []
         self._busy: dict[Leg, SwapAction] = {}
         self._seen: dict[Leg, tuple[SwapState, bool]] = {}
@@ -125,7 +126,9 @@ class SwapRunner:
                         self._busy[action.leg] = action
                         nursery.start_soon(self._act, action)
                 if self.record.outcome is None:
-                    await trio.sleep(self._poll_s)
+                    with trio.move_on_after(self._poll_s):
+                        await self._acted.wait()
+                    self._acted = trio.Event()
             # What ended the swap was seen before its own sender heard of it: let that one tell.
             nursery.cancel_scope.deadline = trio.current_time() + TELL_LIMIT_S
         return self.record.outcome
@@ -181,6 +184,7 @@ class SwapRunner:
             self._tell(Trouble(leg=leg, code=error.code, message=str(error)))
         else:
             self._told.pop(leg, None)
+            self._acted.set()
         finally:
             del self._busy[leg]
 
