@@ -4,9 +4,10 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_world import MARKET, RULES, Peer, World
+from strategies import SIGNED_WORLDS
 
 from orrange_p2p.core.book import Book
 from orrange_p2p.core.events import Action, BlockAdded, BlocksUnwound, Settle
@@ -113,6 +114,7 @@ def grow(
         chain.append(block)
 
 
+@settings(max_examples=SIGNED_WORLDS)  # an example is a whole chain, read anew after each of six branches
 @given(st.integers(0, 2**64))
 def test_an_unwound_ledger_is_one_that_read_the_new_chain_only(seed: int) -> None:
     """Spec: [BOOK-1]."""
