@@ -34,6 +34,7 @@ def _if_synced(counters: dict[str, Any]) -> dict[str, Any] | None:
 def test_a_node_tells_what_every_part_of_it_took_sent_and_dropped(net: Net) -> None:
     counters = poll(lambda: _if_synced(net.ask(0, "node", "status")["counters"]))
     assert sorted(counters) == [
+        "chain",
         "instructions",
         "kernel",
         "network",
@@ -45,6 +46,8 @@ def test_a_node_tells_what_every_part_of_it_took_sent_and_dropped(net: Net) -> N
     ]
     assert counters["network"]["bytes_in"] > 0
     assert counters["store"]["commits"] > 0
+    assert counters["chain"]["seen_block"] >= counters["chain"]["finalized_block"] >= 0
+    assert counters["chain"]["endpoints"]["is_cross_checked"] is False
     drops = ("outbound_full", "outbound_lost", "subscription_full", "judge_errors")
     assert sum(counters["network"][name] for name in drops) == net.ask(0, "node", "status")["gossip_drops"] == 0
 
