@@ -49,6 +49,9 @@ class NodeConfig(BaseSettings):
     listen_host: str = DEFAULT_HOST
     listen_port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     bootstrap: tuple[str, ...] = ()
+    settles_for_others: bool = Field(
+        default=False, description="submit tickets that both parties leave lying, at this node's cost"
+    )
     max_fee_cap_wei: int = Field(
         default=MAX_FEE_CAP_WEI, gt=0, le=2**63, description="the most that a unit of gas may cost"
     )

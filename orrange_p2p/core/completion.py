@@ -94,6 +94,7 @@ class Completion:
         is_taker = desk.own_order(ticket.taker_order) is not None
         if not (is_maker or is_taker):
             self._note_leg(hold, now_ms)
+            self._note_other(hold, now_ms)
             return []
         trade = self._trade(hold)
         if trade is None:
@@ -127,6 +128,13 @@ class Completion:
             trade = self._trade(hold)
             if trade is not None:
                 self._settling.add_leg(hold.digest, trade, now_ms=now_ms)
+
+    def _note_other(self, hold: HoldRecord, now_ms: int) -> None:
+        """A ticket of others, which this node settles if they do not and it was told to. Spec: [TICK-13]."""
+        if self._settling.settles_for_others and hold.ticket.kind is not TicketKind.ESCROW:
+            trade = self._trade(hold)
+            if trade is not None:
+                self._settling.add_other(hold.digest, trade, now_ms=now_ms)
 
     def on_frame(self, message: TicketFrame, now_ms: int) -> list[Action]:
         """The ticket came back on the stream, maybe before its entry in the maker's feed."""

@@ -74,6 +74,11 @@ class Kernel:
         self.why_chain_lost: str | None = None
         self.counters: Counter[str] = Counter()
 
+    def settle_for_others(self) -> None:
+        """From now on submit what both parties of a ticket leave lying, at this node's own cost. Spec: [TICK-13]."""
+        for market in self.markets.values():
+            market.settling.settles_for_others = True
+
     def step(self, event: Event) -> list[Action]:
         """Take in one event; carry out what comes back in this order, persisting before sending."""
         actions = self._dispatch(event)

@@ -13,6 +13,9 @@ from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.tickets import MAX_LEGS
 from orrange_p2p.core.types import ZERO_DIGEST, Digest, OrderId, SignedTrade, TicketDigest
 
+MAX_OTHERS = 1_000
+"""So many tickets of others wait at most; more are left to whom they belong."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Unsettled:
@@ -43,7 +46,10 @@ class Settling:
         self._digests = digests
         self._single_after_ms = ticket_life_s // 3 * 1000
         self._group_after_ms = ticket_life_s // 6 * 1000
+        self._others_after_ms = ticket_life_s // 3 * 2000
+        self.settles_for_others = False
         self._unsettled: dict[TicketDigest, Unsettled] = {}
+        self._others: dict[TicketDigest, Unsettled] = {}
         self._groups: dict[Digest, _Group] = {}
         self._idle_before = 0  # the block number from which on tickets are looked at
         self.missed: list[TicketDigest] = []
@@ -59,6 +65,19 @@ class Settling:
             group = self._groups.setdefault(trade.ticket.group, _Group(taker_order=trade.ticket.taker_order))
             group.is_taker = group.is_taker or not is_maker
             self.add_leg(digest, trade, now_ms=now_ms)
+
+    def add_other(self, digest: TicketDigest, trade: SignedTrade, *, now_ms: int) -> None:
+        """A ticket between two others is complete, and neither may come to submit it. Spec: [TICK-13]."""
+        if not self.settles_for_others or trade.ticket.group != ZERO_DIGEST or len(self._others) >= MAX_OTHERS:
+            return
+        if not self._is_over(digest, trade):
+            self._others.setdefault(digest, Unsettled(trade=trade, is_maker=False, completed_ms=now_ms))
+
+    def _is_over(self, digest: TicketDigest, trade: SignedTrade) -> bool:
+        """Whether a ticket has settled or can no more."""
+        last = self._ledger.last_block
+        is_late = last is not None and last.time_s > trade.ticket.deadline_s
+        return is_late or self._ledger.settled_in(digest) is not None
 
     def wait_for(self, number: int) -> None:
         """Look at no ticket before the chain is as long as it was: what it took back may settle again by itself."""
@@ -102,7 +121,18 @@ class Settling:
             elif self._is_due(row, now_ms):
                 row.is_submitted = True
                 actions.append(Settle(trade=row.trade, digest=digest))
-        return actions + self._submit_groups(now_ms)
+        return actions + self._submit_groups(now_ms) + self._submit_others(now_ms)
+
+    def _submit_others(self, now_ms: int) -> list[Action]:
+        """What both parties have left lying for long, once. Spec: [TICK-13]."""
+        actions: list[Action] = []
+        for digest, row in list(self._others.items()):
+            if self._is_over(digest, row.trade):
+                del self._others[digest]
+            elif not row.is_submitted and now_ms >= row.completed_ms + self._others_after_ms:
+                row.is_submitted = True
+                actions.append(Settle(trade=row.trade, digest=digest))
+        return actions
 
     def _is_due(self, row: Unsettled, now_ms: int) -> bool:
         """Whether a ticket that is no leg goes now. Spec: [TICK-13]."""

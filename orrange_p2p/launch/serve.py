@@ -51,6 +51,8 @@ async def serve_node(config: NodeConfig, *, on_started: Callable[[Node], None] |
         node = Node(parts, on_note=hear)
         tickets = EscrowTickets(node.kernel, parts.store)
         post = InstructionPost(post_parts(parts, node.kernel, tickets.parties))
+        if config.settles_for_others:
+            node.kernel.settle_for_others()
         await opened.enter_async_context(node.running())
         nursery = await opened.enter_async_context(trio.open_nursery())
         control = ControlServer(config.socket_path, control_methods(node, config.network, measurements, post))

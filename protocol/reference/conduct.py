@@ -220,6 +220,11 @@ def submit_after_s(constants: Constants, *, is_maker: bool, is_leg: bool) -> int
     return 0 if is_maker else constants.d // 3
 
 
+def submit_for_others_after_s(constants: Constants) -> int:
+    """How long after its completion a node that is no party may submit a ticket not settled yet. Spec: [TICK-13]."""
+    return constants.d // 3 * 2
+
+
 def decline_reason(*, is_cancelled: bool, is_in_time: bool, is_within_limits: bool, are_lots_gone: bool) -> str | None:
     """Why an Offer with the own Ready gets a Decline item; None if it gets a Ticket. Spec: [TICK-17]."""
     if is_cancelled:

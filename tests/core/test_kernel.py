@@ -365,3 +365,22 @@ def test_an_entry_from_the_future_is_ignored_until_its_time_has_come(ahead: int,
     world.run_ms(RULES.preset.epoch_ms)
     world.feed(hearer, replace(event, now_ms=world.now_ms))
     assert hearer.market.feeds.feed(teller.identity.session) is not None
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_ticket_that_neither_party_submits_is_settled_by_a_third_that_was_told_to(*, is_told: bool) -> None:
+    """Spec: [TICK-13]."""
+    world = World(3, seed=3)
+    maker, taker, third = world.peers
+    if is_told:
+        third.kernel.settle_for_others()
+    carry_out = world._carry_out
+    world._carry_out = lambda peer, action: (  # type: ignore[method-assign]
+        carry_out(peer, action) if peer is third or not isinstance(action, Settle) else None
+    )
+    world.place(maker, Side.SELL, 100, 5)
+    world.run_ms(2500)
+    world.place(taker, Side.BUY, 100, 5)
+    world.run_ms(RULES.preset.ticket_life_s * 1000)
+    assert len(third.market.tickets) == 1
+    assert len(world.settled) == is_told

@@ -1,5 +1,7 @@
 """From a complete ticket to the chain: who submits when, and what ends the wait. Spec: [TICK-1], [TICK-13]."""
 
+from dataclasses import replace
+
 import pytest
 from kernel_world import DIGESTS, GENESIS_MS, MARKET, RULES
 
@@ -122,3 +124,35 @@ def test_a_ticket_past_its_deadline_is_given_up_with_the_contracts_reason(reason
     details = (("ticket", DIGEST.hex()), ("skip_reason", reason))
     assert desk.due_after_ms(0) == [Note(name="settlement_missed", details=details)]
     assert (len(desk.settling), desk.settling.missed) == (0, [DIGEST])
+
+
+def bystander(*, is_told: bool = True, trade: SignedTrade = TRADE) -> Desk:
+    """Who has no part in the ticket, which it holds complete."""
+    desk = Desk(is_maker=True)
+    desk.settling = Settling(desk.ledger, DIGESTS, RULES.preset.ticket_life_s)
+    desk.settling.settles_for_others = is_told
+    desk.settling.add_other(DIGEST, trade, now_ms=GENESIS_MS)
+    return desk
+
+
+def test_a_bystander_submits_once_what_both_parties_left_lying_for_two_thirds_of_its_life() -> None:
+    """Spec: [TICK-13]."""
+    desk = bystander()
+    assert desk.due_after_ms(WAIT_S * 2000 - 1) == []
+    assert desk.due_after_ms(WAIT_S * 2000) == [Settle(trade=TRADE, digest=DIGEST)]
+    assert desk.due_after_ms(WAIT_S * 3000) == []
+    assert len(desk.settling) == 0
+
+
+def test_a_bystander_submits_nothing_that_is_over_or_a_leg_or_unasked() -> None:
+    desk = bystander()
+    desk.add_block(GENESIS_MS // 1000 + 1, settled())
+    assert desk.due_after_ms(WAIT_S * 2000) == []
+    desk.settling.add_other(DIGEST, TRADE, now_ms=GENESIS_MS)
+    assert desk.due_after_ms(WAIT_S * 4000) == []
+    late = bystander()
+    late.add_block(TICKET.deadline_s + 1)
+    assert late.due_after_ms(WAIT_S * 2000) == []
+    leg = replace(TRADE, ticket=replace(TICKET, group=Digest(b"\x01" * 32)))
+    assert bystander(trade=leg).due_after_ms(WAIT_S * 2000) == []
+    assert bystander(is_told=False).due_after_ms(WAIT_S * 2000) == []

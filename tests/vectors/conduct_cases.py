@@ -69,6 +69,11 @@ def submit_after(preset: str, is_maker: bool, is_leg: bool) -> int:
     return conduct.submit_after_s(PRESETS[preset], is_maker=is_maker, is_leg=is_leg)
 
 
+def submit_for_others_after(preset: str) -> int:
+    """How long who is no party waits before it submits."""
+    return conduct.submit_for_others_after_s(PRESETS[preset])
+
+
 def countersigns(ready_epoch: int, entry_epoch: int, epoch: int, block_s: int, deadline_s: int) -> bool:
     """Whether an Offer comes in time under the dev preset."""
     return conduct.may_countersign(PRESETS["dev"], ready_epoch, entry_epoch, epoch, block_s, deadline_s)
@@ -159,6 +164,7 @@ def promise_cases() -> list[Case]:
             are_lots_gone=yes_no,
         ),
         *table("TICK-13 TICK-16", submit_after, preset=("minimal", "main"), is_maker=yes_no, is_leg=yes_no),
+        *table("TICK-13", submit_for_others_after, preset=("minimal", "main")),
     ]  # fmt: skip
 
 

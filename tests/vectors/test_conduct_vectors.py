@@ -112,6 +112,13 @@ def test_tickets_are_submitted_when_they_should(case: Case) -> None:
     assert str(waits if own_s is None else own_s) == case["says"]
 
 
+@pytest.mark.parametrize("case", cases_of("conduct/promises", "submit_for_others_after"))
+def test_tickets_of_others_are_submitted_when_they_may(case: Case) -> None:
+    kernel = World(2).peers[0].kernel
+    settling = Settling(kernel.ledger, kernel.digests, PRESETS[given(case)["preset"]].ticket_life_s)
+    assert str(settling._others_after_ms // 1000) == case["says"]
+
+
 @pytest.mark.parametrize("case", cases_of("conduct/entries", "has_place"))
 def test_who_has_a_place_is_as_the_program_has_it(case: Case) -> None:
     said = given(case)
