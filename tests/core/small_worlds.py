@@ -100,9 +100,9 @@ def order_named(world: World, order_id: Digest) -> Order:
     return world.orders[world.order_ids.index(order_id)]
 
 
-def offer(world: World, maker: Digest, taker: Digest, lots: int) -> Ticket:
-    """An Offer of a taker's, with the maker's Ready inside, written at once."""
-    ticket = world.ticket_between(order_named(world, maker), order_named(world, taker), lots, 0, world.epoch)
+def offer(world: World, maker: Digest, taker: Digest, lots: int, start: int = 0) -> Ticket:
+    """An Offer of a taker's, with the maker's Ready inside, written at once; the maker's lots begin at `start`."""
+    ticket = world.ticket_between(order_named(world, maker), order_named(world, taker), lots, start, world.epoch)
     pens = [world.pen_of(order_named(world, order_id)) for order_id in (taker, maker)]
     pens[0].items.append(offer_item(world, ticket, *pens))
     world.flush(pens[0])

@@ -3,10 +3,10 @@
 from copy import copy
 
 from protocol.reference import chain, feeds
-from protocol.reference.book import compute_book, encode_book
+from protocol.reference.book import book_digest, compute_book, encode_book
 from protocol.reference.cbor import RefusedError, encode
 from protocol.reference.checkpoints import checkpoint_place, implied_before, may_be_base, true_feeds
-from protocol.reference.types import SELL, epoch_start_s
+from protocol.reference.types import SELL, Address, epoch_start_s
 from tests.core.pens import DOMAIN, MARKET
 from tests.core.small_worlds import offer, poor_world, put, ticket_item
 from tests.core.strategies import throw_checkpoints
@@ -75,8 +75,20 @@ def ripe(world: World, ahead: int = 0) -> World:
 def base_case(name: str, rules: str, world: World) -> list[Case]:
     """The book of a world from all its entries, and from the starts of the feeds that have a base; they are equal."""
     whole = book_case(name, rules, world)
+    kept, starts = begun(world)
+    if not starts:
+        return [whole]
+    case = begun_case(f"{name}_from_starts", rules, world, kept, starts)
+    if case["book"] != whole["book"]:
+        raise ValueError(f"expected one book from all entries and from starts in {name}")
+    return [whole, case]
+
+
+def begun(world: World) -> tuple[list[bytes], list[feeds.Start]]:
+    """A world's entries but those below a base, and the starts of the feeds that have one."""
     judged = true_feeds(DOMAIN, world.clock, MARKET, feeds.read_feeds(DOMAIN, world.entries))
-    starts, first = [], {}
+    starts: list[feeds.Start] = []
+    first: dict[Address, tuple[feeds.Entry, list[bytes]]] = {}
     for feed in judged:
         for number, entry in enumerate(feed.standing):
             if checkpoint_place(entry) and may_be_base(world.clock, entry, world.epoch):
@@ -94,15 +106,38 @@ def base_case(name: str, rules: str, world: World) -> list[Case]:
             kept.append(encoded)
         elif read.entry_hash == begins[0].entry_hash:
             starts.append((encoded, begins[1]))
+    return kept, starts
+
+
+def begun_case(name: str, rules: str, world: World, entries: list[bytes], starts: list[feeds.Start]) -> Case:
+    """The book of a world from some of its entries, and some starts."""
     book = compute_book(
-        kept, MARKET, DOMAIN, world.blocks, world.clock, world.epoch, quote_per_bond=QUOTE_PER_BOND, starts=starts
+        entries, MARKET, DOMAIN, world.blocks, world.clock, world.epoch, quote_per_bond=QUOTE_PER_BOND, starts=starts
     )
     assert book is not None
-    if plain(encode_book(book)) != whole["book"]:
-        raise ValueError(f"expected one book from all entries and from starts in {name}")
-    begun = whole | {
-        "name": f"{name}_from_starts",
-        "entries": [plain(encoded) for encoded in kept],
+    return book_case(name, rules, world) | {
+        "entries": [plain(encoded) for encoded in entries],
+        "book": plain(encode_book(book)),
+        "digest": plain(book_digest(book)),
         "starts": [{"entry": plain(entry), "bodies": [plain(body) for body in bodies]} for entry, bodies in starts],
     }
-    return [whole, begun] if starts else [whole]
+
+
+def overlapping_cases() -> list[Case]:
+    """[FEED-6], [FEED-16]: a start and what lies below it, and a start and another entry at its seq."""
+    world = opened()
+    pen = world.pens[0]
+    put(world, 0, SELL, 2)
+    world.epoch += 1
+    seq, prev_hash = pen.seq, pen.prev_hash
+    world.say_checkpoint(pen)
+    put(world, 0, SELL, 3)
+    later = ripe(world)
+    kept, starts = begun(later)
+    pen.seq, pen.prev_hash = seq, prev_hash
+    put(world, 0, SELL, 4)
+    rival = world.entries[-1]
+    return [
+        begun_case("a_start_and_all_that_lies_below_it", "FEED-16", later, [*world.entries[:-1]], starts),
+        begun_case("a_start_and_another_entry_at_its_seq", "FEED-6 FEED-16", later, [*kept, rival], starts),
+    ]

@@ -4,12 +4,12 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from protocol.reference import feeds
+from protocol.reference import chain, feeds
 from protocol.reference.signing import digest
 from protocol.reference.types import BUY, IOC, PROTECTED_MARKET, SELL, Ticket, epoch_start_s
 from tests.core.pens import DOMAIN, delegation_item, make_entry, order_item, sign_entry
 from tests.core.small_worlds import NOW_S, offer, offer_item, order_named, poor_world, put, settle, ticket_item
-from tests.core.worlds import CLOCK, World
+from tests.core.worlds import CLOCK, OWNERS, World
 from tests.vectors.world_cases import Told, opened
 
 LIFE_S, LAG_S = CLOCK.constants.d, CLOCK.constants.l_fund
@@ -30,6 +30,12 @@ def feed_edges() -> Told:
         order = order_item(world.new_order(pen, SELL, 100, 4), pen.owner)
         world.entries.append(sign_entry(pen, make_entry(pen, [item, order])))
         yield f"delegation_{'signed_by' if name == 'no_session' else 'of'}_{name}", "FEED-3 FEED-4", world
+    world = opened()
+    pen = world.pens[2]
+    order = order_item(world.new_order(pen, SELL, 100, 4), pen.owner)
+    first = make_entry(pen, [delegation_item(pen), order], prev_hash=bytes(31) + b"\x01")
+    world.entries.append(sign_entry(pen, first))
+    yield "first_entry_with_one_before_it", "FEED-2 FEED-4", world
     world = opened()
     pen = world.pens[0]
     places = []
@@ -76,6 +82,17 @@ def hold_edges() -> Told:
         world.flush(world.pens[1])
         yield f"offer_{name}_epochs_after_its_ready", "HOLD-1", world
     world, ticket = agreed()
+    world.pens[1].items.append(offer_item(world, replace(ticket, price_ticks=1), world.pens[1], world.pens[0]))
+    world.flush(world.pens[1])
+    yield "offer_at_a_price_of_one", "HOLD-3", world
+    yield from dead_worlds()
+    world = opened()
+    ticket = offer(world, *world.order_ids, 4, start=2)
+    settle(world, ticket, is_maker_buyer=True, owners=(0, 1))
+    world.add_block(NOW_S + 1)
+    world.epoch = first_epoch_from(world, NOW_S + 1 + LAG_S)
+    yield "settled_in_the_middle", "HOLD-5 FUND-1", world
+    world, ticket = agreed()
     ticket = replace(ticket, deadline=epoch_start_s(CLOCK, ticket.epoch))
     world.pens[1].items.append(offer_item(world, ticket, world.pens[1], world.pens[0]))
     world.flush(world.pens[1])
@@ -116,6 +133,22 @@ def hold_edges() -> Told:
         pen.items.insert(0, said)
         world.flush(pen)
         yield f"{tag}_ahead_of_its_order", "HOLD-1" if tag == "offer" else "HOLD-2", world
+
+
+def dead_worlds() -> Told:
+    """[HOLD-6]: a maker signed a TicketItem, and forked at it, below it, or where it is not contiguous."""
+    for name in ("at_it", "below_it", "and_not_contiguous"):
+        world, ticket = agreed()
+        pen = world.pens[0]
+        forked = pen.seq, pen.prev_hash
+        if name != "at_it":
+            put(world, 0, BUY, 2)
+        pen.seq += name == "and_not_contiguous"
+        pen.items.append(ticket_item(ticket, world.pens[1], pen))
+        world.flush(pen)
+        pen.seq, pen.prev_hash = forked
+        put(world, 0, BUY, 3)
+        yield f"ticket_of_a_session_that_forked_{name}", "HOLD-6", world
 
 
 def agreed(epochs: int = 0) -> tuple[World, Ticket]:
@@ -168,11 +201,37 @@ def admission_edges() -> Told:
     yield "a_filled_order_is_not_one_of_the_hundred", "FUND-5", world
 
 
+def fund_edges() -> Told:
+    """[FUND-2..5], [HOLD-7]: what another session or another owner says, and what is said of a void order."""
+    world = poor_world()
+    first = put(world, 0, SELL, 12)
+    world.epoch += 1
+    world.pens[3].items.append([feeds.CANCEL, first])
+    world.flush(world.pens[3])
+    world.epoch += 1
+    put(world, 0, SELL, 4)
+    yield "an_order_that_the_owners_other_session_would_cancel", "ORD-5 FUND-5", world
+    world = poor_world()
+    pen = world.pens[4]
+    world.facts.append(
+        chain.SessionAuthorised(owner=OWNERS[0].address, session=pen.session.address, scope=3, expiry=2**40)
+    )
+    world.add_block(NOW_S - 30)
+    put(world, 4, SELL, 2)
+    yield "session_that_another_owner_authorised", "FUND-4", world
+    for name, epochs in {"holds_no_funds": 0, "makes_nobody_silent": 4}.items():
+        world = poor_world()
+        void, _, taker = put(world, 0, SELL, 16), put(world, 0, SELL, 2), put(world, 1, BUY, 15)
+        offer(world, void, taker, 14)
+        world.epoch += epochs
+        yield f"ready_on_a_void_order_{name}", "FUND-2 HOLD-7", world
+
+
 def sold(*, cancel: bool) -> tuple[World, Ticket]:
     """A world in which owner 0 can sell 15 lots, placed an order of 12 and signed 4 of them away as a taker."""
     world = poor_world()
     maker, taker = put(world, 1, BUY, 8), put(world, 0, SELL, 12)
-    ticket = offer(world, maker, taker, 4)
+    ticket = offer(world, maker, taker, 4, start=2)
     if cancel:
         world.pens[0].items.append([feeds.CANCEL, taker])
         world.flush(world.pens[0])

@@ -48,7 +48,10 @@ def compute_vectors() -> dict[str, Any]:
     edges = {
         "orders": (edge_cases.order_edges,),
         "holds": (edge_cases.hold_edges, chain_cases.undone_worlds),
-        "funds": (chain_cases.moved_funds,),
+        "funds": (
+            edge_cases.fund_edges,
+            chain_cases.moved_funds,
+        ),
         "admission": (edge_cases.admission_edges,),
     }
     for group in ("orders", "holds", "funds", "admission", "bonds", "thrown"):
@@ -60,6 +63,7 @@ def compute_vectors() -> dict[str, Any]:
     files["feeds/starts.json"] = {**world_cases.setting(), "cases": start_cases.start_cases()}
     base_worlds = [*base_cases.base_worlds(), *placed_cases.placed_worlds()]
     begun = [case for told in base_worlds for case in base_cases.base_case(*told)]
+    begun += base_cases.overlapping_cases()
     files["book/bases.json"] = {**world_cases.book_setting("bases"), "cases": begun}
     return files
 
