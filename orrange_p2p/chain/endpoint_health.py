@@ -36,6 +36,7 @@ class Endpoint:
         self._failures = 0
         self._rests_until_s = 0.0
         self._last_error = ""
+        self._newest_block: int | None = None
         self._counts = {"asked": 0, "failed": 0}
 
     @property
@@ -44,8 +45,14 @@ class Endpoint:
         return self._chain.shown_url
 
     def statistics(self) -> Mapping[str, object]:
-        """Its name, questions asked and failed, and the last failure until it answers again."""
-        return {"url": self.name, **self._counts, "is_resting": self.is_resting(), "last_error": self._last_error}
+        """Its name, the newest block that it told of, questions asked and failed, the last failure until it answers."""
+        return {
+            "url": self.name,
+            "newest_block": self._newest_block,
+            **self._counts,
+            "is_resting": self.is_resting(),
+            "last_error": self._last_error,
+        }
 
     def is_resting(self) -> bool:
         """Whether it failed and is left alone for now."""
@@ -72,6 +79,15 @@ class Endpoint:
         self._failures = 0
         self._last_error = ""
         return answer
+
+    async def head_number(self) -> int:
+        """The number of its newest block.
+
+        Raises:
+            ChainUnavailable: as `ask`.
+        """
+        self._newest_block = await self.ask(lambda chain: chain.head_number())
+        return self._newest_block
 
     async def _check(self) -> None:
         found = await self._chain.chain_id()

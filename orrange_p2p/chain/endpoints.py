@@ -151,7 +151,7 @@ class Endpoints:
                 raise ChainUnavailable("; ".join(endpoint.why_not() for endpoint in self._endpoints))
             endpoint = usable[turn % len(usable)]
             try:
-                is_above = await endpoint.ask(lambda chain: chain.head_number()) > number
+                is_above = await endpoint.head_number() > number
                 head = await endpoint.ask(lambda chain: chain.head()) if is_above else None
             except ChainUnavailable:
                 continue

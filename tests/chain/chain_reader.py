@@ -84,10 +84,10 @@ class ChainReader:
             self.store.commit(batch)
 
     async def until(self, backend: Backend, *, limit_s: float = 60) -> None:
-        """Wait until the newest block of the chain is the newest here."""
+        """Wait until the newest block that the chain has now was read."""
         head = await backend.head()
         with trio.fail_after(limit_s):
-            while (last := self.kernel.ledger.last_block) is None or last.hash != head.hash:
+            while (block := self.kernel.ledger.block(head.number)) is None or block.hash != head.hash:
                 await self.went_on.wait()
 
     def derived(self) -> bytes:

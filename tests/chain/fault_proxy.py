@@ -12,6 +12,8 @@ import h11
 import httpx
 import trio
 
+from tests.chain.loopback_server import read_body, reply
+
 
 class Fault(Enum):
     """What goes wrong with one request."""
@@ -69,7 +71,7 @@ class FaultProxy:
         async with stream:
             connection = h11.Connection(h11.SERVER)
             try:
-                body = await _read_body(connection, stream)
+                body = await read_body(connection, stream)
                 if body is not None:
                     await self._answer(connection, stream, body)
             except (trio.BrokenResourceError, h11.RemoteProtocolError):
@@ -86,15 +88,15 @@ class FaultProxy:
             await stream.receive_some()  # until who asked gives up
             return
         if fault is Fault.BUSY:
-            await _reply(connection, stream, 429, b"", ("retry-after", "1"))
+            await reply(connection, stream, 429, b"", ("retry-after", "1"))
             return
         if fault is Fault.BROKEN:
-            await _reply(connection, stream, 503, b"")
+            await reply(connection, stream, 503, b"")
             return
         content = json.dumps(await self._forward(asked, fault)).encode()
         if fault is Fault.LOST_ANSWER:
             return
-        await _reply(connection, stream, 200, b"<html>" if fault is Fault.GARBAGE else content)
+        await reply(connection, stream, 200, b"<html>" if fault is Fault.GARBAGE else content)
 
     async def _forward(self, asked: Any, fault: Fault | None) -> Any:
         if isinstance(asked, list):
@@ -131,29 +133,6 @@ def _twist(method: str, answer: Any, fault: Fault | None) -> Any:
     if method == "eth_getBlockByNumber" and fault is Fault.FALSE_HASH and result:
         return {**answer, "result": {**result, "hash": result["hash"][:-4] + "beef"}}
     return answer
-
-
-async def _read_body(connection: h11.Connection, stream: trio.SocketStream) -> bytes | None:
-    body = b""
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(await stream.receive_some())
-        elif isinstance(event, h11.Data):
-            body += bytes(event.data)
-        elif isinstance(event, h11.EndOfMessage):
-            return body
-        elif isinstance(event, h11.ConnectionClosed):
-            return None
-
-
-async def _reply(
-    connection: h11.Connection, stream: trio.SocketStream, status: int, content: bytes, *more: tuple[str, str]
-) -> None:
-    headers = [("content-type", "application/json"), ("content-length", str(len(content))), ("connection", "close")]
-    response = h11.Response(status_code=status, headers=[*headers, *more])
-    pieces = [connection.send(event) or b"" for event in (response, h11.Data(data=content), h11.EndOfMessage())]
-    await stream.send_all(b"".join(pieces))
 
 
 @asynccontextmanager

@@ -21,26 +21,37 @@ class ScriptedServer:
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection, one request."""
         connection = h11.Connection(h11.SERVER)
-        body = b""
         async with stream:
-            while True:
-                event = connection.next_event()
-                if event is h11.NEED_DATA:
-                    connection.receive_data(await stream.receive_some())
-                elif isinstance(event, h11.Data):
-                    body += bytes(event.data)
-                elif isinstance(event, h11.EndOfMessage):
-                    break
-                elif isinstance(event, h11.ConnectionClosed):
-                    return
-            self.requests.append(body)
-            status, content = self.script(len(self.requests), body)
-            headers = [("content-type", "application/json"), ("content-length", str(len(content)))]
-            await stream.send_all(
-                connection.send(h11.Response(status_code=status, headers=[*headers, ("connection", "close")])) or b""
-            )
-            await stream.send_all(connection.send(h11.Data(data=content)) or b"")
-            await stream.send_all(connection.send(h11.EndOfMessage()) or b"")
+            body = await read_body(connection, stream)
+            if body is not None:
+                self.requests.append(body)
+                status, content = self.script(len(self.requests), body)
+                await reply(connection, stream, status, content)
+
+
+async def read_body(connection: h11.Connection, stream: trio.SocketStream) -> bytes | None:
+    """The body of the next request; None if there is none any more."""
+    body = b""
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await stream.receive_some())
+        elif isinstance(event, h11.Data):
+            body += bytes(event.data)
+        elif isinstance(event, h11.EndOfMessage):
+            return body
+        elif isinstance(event, h11.ConnectionClosed):
+            return None
+
+
+async def reply(
+    connection: h11.Connection, stream: trio.SocketStream, status: int, content: bytes, *more: tuple[str, str]
+) -> None:
+    """Answer the request, and close."""
+    headers = [("content-type", "application/json"), ("content-length", str(len(content))), ("connection", "close")]
+    response = h11.Response(status_code=status, headers=[*headers, *more])
+    pieces = [connection.send(event) or b"" for event in (response, h11.Data(data=content), h11.EndOfMessage())]
+    await stream.send_all(b"".join(pieces))
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ TICKETS = (
 )
 BASES = ("tests/core/test_base_edges.py", "tests/core/test_bases.py", "tests/core/test_base_worlds.py")
 SWAPS = ("tests/core/test_swaps.py",)
+UNWINDING = ("tests/core/test_unwinding.py",)
 CODEC = ("tests/core/test_cbor.py", "tests/core/test_codec.py")
 
 
@@ -275,5 +276,47 @@ FAULTS = (
         "return initiator_deadline_s - own_lag_s - other_lag_s",
         "return initiator_deadline_s - other_lag_s",
         SWAPS,
+    ),
+    Fault(
+        "a revocation outlives its block",
+        "orrange_p2p/core/ledger.py",
+        "record.revoked_at > to_block",
+        "record.revoked_at > to_block + 1",
+        UNWINDING,
+    ),
+    Fault(
+        "funds outlive their block",
+        "orrange_p2p/core/ledger.py",
+        "count = bisect_right(numbers, to_block)",
+        "count = bisect_right(numbers, to_block + 1)",
+        UNWINDING,
+    ),
+    Fault(
+        "a book outlives the block that it stands on",
+        "orrange_p2p/core/window.py",
+        "self.keeper.block_number < to_block",
+        "True",
+        UNWINDING,
+    ),
+    Fault(
+        "a beacon outlives its anchor",
+        "orrange_p2p/core/period.py",
+        "stands_on >= to_block",
+        "stands_on > to_block + 1",
+        UNWINDING,
+    ),
+    Fault(
+        "a ticket is sent again before the chain is as long as it was",
+        "orrange_p2p/core/settling.py",
+        "last.number < self._idle_before",
+        "last.number < 0",
+        UNWINDING,
+    ),
+    Fault(
+        "lots are signed away for a time from which their lock was dropped",
+        "orrange_p2p/core/own_lots.py",
+        "start_s < self._dropped_before_s",
+        "start_s < 0",
+        UNWINDING,
     ),
 )
