@@ -154,6 +154,8 @@ class Endpoints:
                 is_above = await endpoint.head_number() > number
                 head = await endpoint.ask(lambda chain: chain.head()) if is_above else None
             except ChainUnavailable:
+                if len(self._endpoints) == 1:
+                    raise  # it never rests, and whoever waits shall know that it is gone
                 continue
             if head is not None and head.number > number:
                 await self._compare_blocks(head.number - self._checked_depth)

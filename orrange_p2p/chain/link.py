@@ -18,7 +18,7 @@ from orrange_p2p.errors import ChainUnavailable, ConfigError
 NOT_ASKED = "the chain has not answered yet"
 _PATIENCE_S = 2
 _PAUSE_START_S = 0.25
-_PAUSE_MAX_S = 8.0
+_PAUSE_MAX_S = 2.0
 _PAGES_AHEAD = 64
 
 _log = structlog.get_logger(__name__)
@@ -55,6 +55,7 @@ class ChainLink:
             deployment,
             start_block=known[-1].number + 1 if known else None,
             known=[(block.number, block.hash) for block in known],
+            backoff_max_s=_PAUSE_MAX_S,
         )
 
     def doubt(self) -> str | None:

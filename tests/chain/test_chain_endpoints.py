@@ -264,3 +264,9 @@ async def test_a_range_of_logs_that_is_refused_is_halved() -> None:
         assert await rpc.logs(1, 100, (Address(bytes(20)),)) == ()
     served = [one for one in asked_ranges if one[1] - one[0] < 30]
     assert served == [(1, 25), (26, 50), (51, 75), (76, 100)]
+
+
+async def test_a_lone_endpoint_that_is_gone_is_told_at_once_to_whoever_waits_for_a_block() -> None:
+    async with run_scripted(lambda _number, _body: (503, b"")) as server, open_endpoints((server.url,)) as chain:
+        with trio.fail_after(4), pytest.raises(ChainUnavailable, match="HTTP status 503"):
+            await chain.wait_head_above(0)
