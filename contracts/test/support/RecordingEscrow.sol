@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {IOrrangeEscrow, OpenedTrade} from "../../src/interfaces/IOrrangeEscrow.sol";
+import {OpenedTrade} from "../../src/interfaces/IOrrangeEscrow.sol";
 
 /// @dev Keeps the last trade that the settlement opened, and who said so.
-contract RecordingEscrow is IOrrangeEscrow {
+contract RecordingEscrow {
     OpenedTrade private _opened;
     address public caller;
     uint256 public count;
