@@ -10,7 +10,7 @@ const path = require("path");
 const ROOT = path.join(__dirname, "..");
 const FORGE = path.join(ROOT, "node_modules/@foundry-rs/forge-linux-amd64/bin/forge");
 const TARGET = path.join(ROOT, "../orrange_p2p/chain/artifacts");
-const CONTRACTS = ["OrrangeVault", "OrrangeSettlement", "OrrangeSwap", "OrrangeFactory", "TestToken"];
+const CONTRACTS = ["OrrangeVault", "OrrangeSettlement", "OrrangeEscrow", "OrrangeSlasher", "OrrangeSwap", "OrrangeFactory", "TestToken"];
 
 function render(out, contractName) {
   const built = JSON.parse(fs.readFileSync(path.join(out, `${contractName}.sol`, `${contractName}.json`), "utf8"));
