@@ -155,6 +155,8 @@ class DeployedContracts(BaseModel):
     factory: HexAddress
     vault: HexAddress
     settlement: HexAddress
+    escrow: HexAddress
+    slasher: HexAddress
     swap: HexAddress
     deployed_at_block: int = Field(ge=0, description="no log of theirs is older")
 

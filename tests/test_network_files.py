@@ -12,7 +12,9 @@ from orrange_p2p.network import known_networks, load_network_file
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "0x" + "ab" * 20
 GOOD = 'name = "mine"\npreset = "dev"\nchain_id = 5\ngenesis_ms = 7\n'
-CONTRACTS = "[contracts]\n" + "".join(f'{name} = "{ADDRESS}"\n' for name in ("factory", "vault", "settlement", "swap"))
+CONTRACTS = "[contracts]\n" + "".join(
+    f'{name} = "{ADDRESS}"\n' for name in ("factory", "vault", "settlement", "escrow", "slasher", "swap")
+)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ DEPLOYMENT_PROXY_CODE = bytes.fromhex(
 )
 """What stands there."""
 
-NETWORK_CONTRACTS = ("OrrangeVault", "OrrangeSettlement", "OrrangeSwap")
+NETWORK_CONTRACTS = ("OrrangeVault", "OrrangeSettlement", "OrrangeEscrow", "OrrangeSlasher", "OrrangeSwap")
 """The contracts of a network in the order of their creation, which their addresses follow from."""
 FACTORY = "OrrangeFactory"
 

@@ -38,6 +38,15 @@ SETTINGS: Mapping[str, int | Address] = {
     "sinkSharePpm": 1000,
     "sink": Address(b"\x51" * 20),
     "penalty": 7,
+    "graceS": 60,
+    "payS": 600,
+    "confirmS": 700,
+    "arbitrationS": 800,
+    "disputeDue": 8,
+    "forkDue": 9,
+    "overSigningDue": 10,
+    "reporterShareBps": 2_500,
+    "evidenceWindowS": 30,
 }
 
 
@@ -77,7 +86,7 @@ def test_a_setting_that_a_constructor_lacks_is_named() -> None:
 
 
 def test_a_setting_that_no_constructor_takes_is_named() -> None:
-    with pytest.raises(ConfigError, match="expected parameters of bondToken, .* was also feePmp"):
+    with pytest.raises(ConfigError, match="expected parameters of arbitrationS, .* was also feePmp"):
         plan_network({**SETTINGS, "feePmp": 1})
 
 
@@ -96,6 +105,10 @@ def test_contracts_name_each_other_in_their_arguments() -> None:
     places = plan.addresses()
     assert plan.constructor_arguments("OrrangeVault")[12:32] == places["OrrangeSettlement"]
     assert plan.constructor_arguments("OrrangeSettlement")[12:32] == places["OrrangeVault"]
+    assert plan.constructor_arguments("OrrangeVault")[44:64] == places["OrrangeEscrow"]
+    assert plan.constructor_arguments("OrrangeVault")[76:96] == places["OrrangeSlasher"]
+    assert plan.constructor_arguments("OrrangeEscrow")[12:32] == places["OrrangeVault"]
+    assert plan.constructor_arguments("OrrangeSlasher")[44:64] == places["OrrangeSettlement"]
     assert plan.constructor_arguments("OrrangeSwap") == b""
     assert factory_contract().bytecode + plan.constructor_arguments(FACTORY) == plan.factory_init_code()
 

@@ -20,7 +20,7 @@ from orrange_p2p.keys.session import SessionKey
 from orrange_p2p.network import load_network_file
 
 PASSPHRASE = "a passphrase for tests"
-NAMES = ["OrrangeFactory", "OrrangeVault", "OrrangeSettlement", "OrrangeSwap"]
+NAMES = ["OrrangeFactory", "OrrangeVault", "OrrangeSettlement", "OrrangeEscrow", "OrrangeSlasher", "OrrangeSwap"]
 
 
 @pytest.fixture
@@ -114,12 +114,12 @@ def test_a_network_is_deployed_once_and_a_node_can_be_configured_with_it(
 
     again = run("deploy", "--network", "dev", *place, *key_options)
     assert again.exit_code == 0, again.output
-    assert [line.split()[2] for line in again.output.splitlines()[:4]] == ["found"] * 4
+    assert [line.split()[2] for line in again.output.splitlines()[:6]] == ["found"] * 6
     assert f'vault = "{places["OrrangeVault"]}"' in again.output
     assert "expected no file at" in refusal("deploy", "--network", "dev", *place, *key_options, "--out", out)
 
     after = json.loads(run("status", "--network", out, *place, "--json").output)
-    assert (after["complete"], after["recorded"], after["factory_deployed"]) == (True, True, 3)
+    assert (after["complete"], after["recorded"], after["factory_deployed"]) == (True, True, 5)
     assert {name: one["address"] for name, one in after["contracts"].items()} == places
     given = bytes.fromhex(after["contracts"]["OrrangeSettlement"]["constructor_arguments"][2:])
     assert given[12:32] == bytes.fromhex(places["OrrangeVault"][2:])
@@ -144,13 +144,15 @@ def test_a_network_is_deployed_once_and_a_node_can_be_configured_with_it(
 
 def test_other_code_at_a_recorded_address_is_said(founded: Net, tmp_path: Path) -> None:
     elsewhere = load_node_config(founded.directory / "peer-0" / "node.toml").network
-    text = "\n".join(f'{name} = "{elsewhere.settlement}"' for name in ("factory", "vault", "settlement", "swap"))
+    text = "\n".join(
+        f'{name} = "{elsewhere.settlement}"' for name in ("factory", "vault", "settlement", "escrow", "slasher", "swap")
+    )
     dev = (Path(__file__).parents[2] / "bootstrap" / "networks" / "dev.toml").read_text()
     file = tmp_path / "wrong.toml"
     file.write_text(f"{dev}\n[contracts]\n{text}\ndeployed_at_block = 0\n")
     status = json.loads(run("status", "--network", file, "--rpc-url", founded.rpc_url, "--json").output)
     assert status["complete"] is False
     states = [one["code"] for one in status["contracts"].values()]
-    assert states == ["differs", "differs", "matches", "differs"]
+    assert states == ["differs", "differs", "matches", "differs", "differs", "differs"]
     assert {one["constructor_arguments"] for one in status["contracts"].values()} == {None}
     assert status["factory_deployed"] is None
