@@ -85,6 +85,8 @@ class NetworkConfig(BaseModel):
     chain_id: int = Field(ge=1, le=U64_MAX)
     vault: HexAddress
     settlement: HexAddress
+    escrow: HexAddress | None = None
+    slasher: HexAddress | None = None
     deployed_at_block: int = Field(ge=0)
     markets: tuple[MarketConfig, ...] = Field(min_length=1)
 
@@ -105,6 +107,7 @@ class NetworkConfig(BaseModel):
                 market_id=digests.market(config.market()),
                 preset=self.constants(),
                 genesis_ms=self.genesis_ms,
+                has_escrow=self.escrow is not None,
             )
             for config in self.markets
         )

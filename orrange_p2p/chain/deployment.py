@@ -14,7 +14,12 @@ from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.types import ZERO_ADDRESS, Address, Domain, Market
 from orrange_p2p.errors import ConfigError
 
-_DEVELOPMENT_GAS = {"OrrangeVault": 6_000_000, "OrrangeSettlement": 8_000_000}
+_DEVELOPMENT_GAS = {
+    "OrrangeVault": 6_000_000,
+    "OrrangeSettlement": 8_000_000,
+    "OrrangeEscrow": 4_000_000,
+    "OrrangeSlasher": 4_000_000,
+}
 _DELAY_MARGIN_S = 60
 
 DEVELOPMENT_TERMS: Mapping[str, int | Address] = {
@@ -25,14 +30,25 @@ DEVELOPMENT_TERMS: Mapping[str, int | Address] = {
     "sinkSharePpm": 0,
     "sink": ZERO_ADDRESS,
     "penalty": 10_000,
+    "graceS": 60,
+    "payS": 900,
+    "confirmS": 900,
+    "arbitrationS": 1_800,
+    "disputeDue": 10_000,
+    "forkDue": 50_000,
+    "overSigningDue": 50_000,
+    "reporterShareBps": 5_000,
+    "evidenceWindowS": 3_000,
 }
-"""Of networks that a demonstration founds: bonds in the native coin, no fee, a default costs a hundredth of a coin."""
+"""Of networks that a demonstration founds: bonds in the native coin, no fee, a default costs a hundredth of a coin, an
+escrow's buyer has a quarter of an hour to pay and its seller as long to confirm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """The contracts that a network uses, and the constants burned into them.
 
+    Without `escrow` no trade is paid outside the chain; without `slasher` no proof costs a bond.
     `genesis_ms` is unix milliseconds; `ticket_life_s` is D and `fund_lag_s` is L_fund of the network's preset.
     """
 
@@ -44,6 +60,8 @@ class Deployment:
     epoch_ms: int
     ticket_life_s: int
     fund_lag_s: int
+    escrow: Address | None = None
+    slasher: Address | None = None
 
     @property
     def domain(self) -> Domain:
@@ -108,6 +126,8 @@ async def deploy(
         chain_id=await lane.backend.chain_id(),
         vault=places["OrrangeVault"],
         settlement=places["OrrangeSettlement"],
+        escrow=places["OrrangeEscrow"],
+        slasher=places["OrrangeSlasher"],
         deployed_at_block=receipts[0].block_number,
         genesis_ms=genesis_ms,
         epoch_ms=epoch_ms,

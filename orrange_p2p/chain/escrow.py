@@ -3,8 +3,6 @@
 `core.escrow` says which steps are open to whom, and when.
 """
 
-from dataclasses import dataclass
-
 from eth_abi.abi import encode as abi_encode
 from eth_abi.exceptions import DecodingError
 
@@ -12,7 +10,7 @@ from orrange_p2p.chain.abi import ContractInterface, Event, load_contract
 from orrange_p2p.chain.backend import Backend, CallReverted, Log
 from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.escrow import EscrowClocks, EscrowRecord, EscrowState, EscrowTrade
-from orrange_p2p.core.facts import DisputeLost
+from orrange_p2p.core.facts import DisputeLost, EscrowMoved
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import Address, MarketId, TicketDigest
 from orrange_p2p.errors import ChainUnavailable, ConfigError
@@ -26,27 +24,6 @@ _STATES = {
     "DisputeResolved": EscrowState.RESOLVED,
     "TradeCancelled": EscrowState.CANCELLED,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EscrowMoved:
-    """A trade came into another state than Open.
-
-    Attributes:
-        ticket: the trade's.
-        state: where it stands now.
-        seller_base: what the seller got of the base where a dispute was resolved; None elsewhere.
-        seller_quote: what it got of both bonds, likewise.
-        penalty: what a cancel took of the buyer's bond.
-        is_by_default: whether nobody decided the dispute.
-    """
-
-    ticket: TicketDigest
-    state: EscrowState
-    seller_base: int | None = None
-    seller_quote: int | None = None
-    penalty: int = 0
-    is_by_default: bool = False
 
 
 EscrowEvent = EscrowTrade | EscrowMoved | DisputeLost
@@ -120,8 +97,8 @@ def decode_escrow_event(log: Log) -> EscrowEvent | None:
     return EscrowMoved(
         ticket=TicketDigest(event.fields["ticket"]),
         state=_STATES[event.name],
-        seller_base=event.fields.get("sellerBase"),
-        seller_quote=event.fields.get("sellerQuote"),
+        seller_base=event.fields.get("sellerBase", 0),
+        seller_quote=event.fields.get("sellerQuote", 0),
         penalty=event.fields.get("penalty", 0),
         is_by_default=event.fields.get("isByDefault", False),
     )

@@ -8,7 +8,10 @@ from eth_abi.exceptions import DecodingError
 from orrange_p2p.chain.abi import Event
 from orrange_p2p.chain.backend import Log
 from orrange_p2p.chain.contracts import settlement_contract, vault_contract
+from orrange_p2p.chain.escrow import decode_escrow_event
+from orrange_p2p.chain.slasher import decode_slashed
 from orrange_p2p.core.conduct import cut_rows
+from orrange_p2p.core.escrow import EscrowTrade
 from orrange_p2p.core.facts import (
     BondChanged,
     Defaulted,
@@ -44,9 +47,13 @@ class FactDecoder:
     `unwind`.
     """
 
-    def __init__(self, *, vault: Address, settlement: Address) -> None:
-        self.addresses = (vault, settlement)
+    def __init__(
+        self, *, vault: Address, settlement: Address, escrow: Address | None = None, slasher: Address | None = None
+    ) -> None:
+        self.addresses = tuple(place for place in (vault, settlement, escrow, slasher) if place is not None)
         self._vault = vault
+        self._escrow = escrow
+        self._slasher = slasher
         self._pending: dict[tuple[Address, MarketId, Address], list[tuple[int, int]]] = {}
         self._sessions: dict[Address, list[tuple[int, Address]]] = {}
 
@@ -62,9 +69,15 @@ class FactDecoder:
             ChainUnavailable: a log is malformed; nothing was taken in then.
         """
         events = [(log, self._event(log)) for log in logs]
-        return [(log, fact) for log, event in events if event is not None for fact in self._facts(log, event)]
+        return [(log, fact) for log, event in events for fact in self._facts(log, event)]
 
-    def _event(self, log: Log) -> Event | None:
+    def _event(self, log: Log) -> Event | Fact | None:
+        """The event in a log of vault or settlement, or at once the fact in one of escrow or slasher."""
+        if log.address == self._escrow:
+            told = decode_escrow_event(log)
+            return None if isinstance(told, EscrowTrade) else told
+        if log.address == self._slasher:
+            return decode_slashed(log)
         contract = vault_contract() if log.address == self._vault else settlement_contract()
         try:
             return contract.decode_event(log)
@@ -74,7 +87,9 @@ class FactDecoder:
                 "check that the chain's URL is right"
             ) from error
 
-    def _facts(self, log: Log, event: Event) -> list[Fact]:
+    def _facts(self, log: Log, event: Event | Fact | None) -> list[Fact]:
+        if not isinstance(event, Event):
+            return [] if event is None else [event]
         if log.address != self._vault:
             return _settlement_facts(event)
         if event.name in _FUNDS_EVENTS:

@@ -75,7 +75,12 @@ class Follower:
             backoff_max_s: the longest pause between two attempts to reach an unreachable chain.
         """
         self._backend = backend
-        self._decoder = FactDecoder(vault=deployment.vault, settlement=deployment.settlement)
+        self._decoder = FactDecoder(
+            vault=deployment.vault,
+            settlement=deployment.settlement,
+            escrow=deployment.escrow,
+            slasher=deployment.slasher,
+        )
         self._deployed_at = deployment.deployed_at_block
         self._next = self._deployed_at if start_block is None else start_block
         self._warm_next = deployment.deployed_at_block

@@ -26,6 +26,7 @@ EPILOG = examples(
     ("orrange demo --peers 3 --events 100 --json", "prints the report as one line"),
     ("orrange demo --flow orders.csv.gz --events 2000 --speed 20", "replays another flow, faster"),
     ("orrange demo --keep run", "keeps the stores: orrange store digest run/peer-0"),
+    ("orrange demo --escrow", "two nodes trade by escrow, to a release, a timeout and a dispute"),
     ("orrange demo --cross-chain", "two processes swap between two chains, once to the end, once to a refund"),
 )
 
@@ -55,6 +56,14 @@ CrossChain = Annotated[
 ]
 
 
+Escrow = Annotated[
+    bool,
+    typer.Option(
+        "--escrow", metavar="", help="Instead: trades by escrow of two nodes on anvil; takes --seed and --json only."
+    ),
+]
+
+
 def demo_command(
     context: typer.Context,
     peers: Peers = 5,
@@ -63,6 +72,7 @@ def demo_command(
     speed: Speed = 8,
     seed: Seed = DEFAULT_SEED,
     keep: Keep = None,
+    escrow: Escrow = False,
     cross_chain: CrossChain = False,
     as_json: AsJson = False,
 ) -> None:
@@ -75,6 +85,11 @@ def demo_command(
     from orrange_p2p.core.presets import PRESETS
 
     configure_logs("warning")
+    if escrow:
+        from orrange_p2p.cli.escrow_demo import show_escrow_demo
+
+        _refuse_options_besides(context, "escrow", "seed", "as_json")
+        raise typer.Exit(show_escrow_demo(seed, as_json=as_json))
     if cross_chain:
         from orrange_p2p.cli.cross_chain import show_cross_chain
 
@@ -93,12 +108,13 @@ def demo_command(
     raise typer.Exit(print_report(report, as_json=as_json, kept=None if keep is None else str(keep / "peer-0")))
 
 
-def _refuse_options_besides(context: typer.Context, *taken: str) -> None:
+def _refuse_options_besides(context: typer.Context, chosen: str, *others: str) -> None:
     """Wrong usage, if an option was given that would count for nothing."""
     for name in context.params:
         source = context.get_parameter_source(name)
-        if name not in taken and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(f"expected no --{name} beside --cross-chain")
+        if name not in (chosen, *others) and source is not None and source.name == "COMMANDLINE":
+            given, beside = (f"--{one.replace('_', '-')}" for one in (name, chosen))
+            raise typer.BadParameter(f"expected no {given} beside {beside}")
 
 
 def _read_plan(peers: int, events: int, flow: Path | None, speed: float, seed: str, keep: Path | None) -> "DemoPlan":

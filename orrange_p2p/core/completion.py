@@ -11,7 +11,7 @@ from orrange_p2p.core.messages import TicketFrame
 from orrange_p2p.core.settling import Settling
 from orrange_p2p.core.taker import Taker
 from orrange_p2p.core.tickets import Desk
-from orrange_p2p.core.types import Epoch, SignedTrade, TicketDigest, TicketKind
+from orrange_p2p.core.types import Epoch, SignedTrade, Ticket, TicketDigest, TicketKind
 from orrange_p2p.core.verify import VerifiedEntry, VerifiedTicket, verify_ticket
 
 
@@ -74,7 +74,7 @@ class Completion:
             is_maker = self._desk.own_order(ticket.maker_order) is not None
             is_own = is_maker or self._desk.own_order(ticket.taker_order) is not None
             is_over = ticket.deadline_s < time_s or ledger.settled_in(hold.digest) is not None
-            if not is_own or is_over or ticket.kind is TicketKind.ESCROW:
+            if not is_own or is_over or not self._may_settle(ticket):
                 continue
             trade = self._trade(hold)
             if trade is not None:
@@ -104,9 +104,9 @@ class Completion:
         actions: list[Action] = [
             PersistTrade(trade=trade, digest=hold.digest, path=path, completed_ms=now_ms),
         ]
-        if ticket.kind is TicketKind.ESCROW:  # no contract takes it yet
+        if ticket.kind is TicketKind.ESCROW:
             actions.append(Note(name="escrow_agreed", details=(("ticket", hold.digest.hex()),)))
-        else:
+        if self._may_settle(ticket):
             self._settle(hold, trade, now_ms, is_maker=is_maker)
         details: list[tuple[str, str | int]] = [("ticket", hold.digest.hex()), ("path", path.value if path else "")]
         placed_ms = desk.placed_ms.get(ticket.taker_order)
@@ -114,6 +114,10 @@ class Completion:
             details.append(("order_to_ticket_ms", now_ms - placed_ms))
         actions.append(Note(name="ticket_as_maker" if is_maker else "ticket_as_taker", details=tuple(details)))
         return actions
+
+    def _may_settle(self, ticket: Ticket) -> bool:
+        """Whether the network has a contract for the ticket's kind."""
+        return ticket.kind is not TicketKind.ESCROW or self._rules.has_escrow
 
     def _settle(self, hold: HoldRecord, trade: SignedTrade, now_ms: int, *, is_maker: bool) -> None:
         """Put an own ticket on its way to the chain, a leg together with those of other makers. Spec: [TICK-13]."""

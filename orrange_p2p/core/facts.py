@@ -5,6 +5,7 @@ The chain shell decodes contract events into these; the core never sees a log or
 
 from dataclasses import dataclass
 
+from orrange_p2p.core.escrow import EscrowState
 from orrange_p2p.core.types import Address, Digest, MarketId, OrderId, Scope, TicketDigest
 
 
@@ -130,9 +131,31 @@ class Defaulted:
     amount: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscrowMoved:
+    """A trade by escrow came into another state than Open, in which `TradeSettled` shows it first.
+
+    Attributes:
+        ticket: the trade's.
+        state: where it stands now.
+        seller_base: what the seller got of the base where a dispute was resolved, in base units.
+        seller_quote: what it got of both bonds there, in quote units.
+        penalty: what a cancel took of the buyer's bond, in quote units.
+        is_by_default: whether nobody decided the dispute.
+    """
+
+    ticket: TicketDigest
+    state: EscrowState
+    seller_base: int = 0
+    seller_quote: int = 0
+    penalty: int = 0
+    is_by_default: bool = False
+
+
 Offence = Slashed | DisputeLost | Defaulted
 Undoing = SessionRevoked | OrderCancelled | OrdersCancelled
-Fact = FundsChanged | SessionAuthorised | Undoing | TradeSettled | TradeSkipped | BondChanged | Offence
+OfTicket = TradeSettled | TradeSkipped | EscrowMoved
+Fact = FundsChanged | SessionAuthorised | Undoing | OfTicket | BondChanged | Offence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ from orrange_p2p.core.events import (
     TicketsLoaded,
 )
 from orrange_p2p.core.evidence import VerifiedEvidence
+from orrange_p2p.core.facts import EscrowMoved
 from orrange_p2p.core.ledger import Ledger
 from orrange_p2p.core.market_kernel import MarketKernel
 from orrange_p2p.core.messages import OfferFrame, Prepare, TicketFrame
@@ -158,8 +159,19 @@ class Kernel:
             self.ledger.add(event.block)
         except LocalProtocolError as error:
             return self._raise_doubt(DoubtRaised(now_ms=event.now_ms, reason=f"the chain contradicts itself: {error}"))
-        actions: list[Action] = [] if event.is_stored else [PersistBlock(block=event.block)]
+        actions: list[Action] = [] if event.is_stored else [PersistBlock(block=event.block), *self._own_moves(event)]
         return actions + self._tick(event.now_ms)
+
+    def _own_moves(self, event: BlockAdded) -> list[Action]:
+        """What a block says of this owner's trades by escrow."""
+        moves: list[Action] = []
+        for fact in event.block.facts:
+            trade = self.ledger.settled_trade(fact.ticket) if isinstance(fact, EscrowMoved) else None
+            if isinstance(fact, EscrowMoved) and trade is not None:
+                details = (("ticket", fact.ticket.hex()), ("state", fact.state.name.lower()))
+                if self.identity.owner in (trade.maker_owner, trade.taker_owner):
+                    moves.append(Note(name="escrow_moved", details=details))
+        return moves
 
     def _unwind(self, event: BlocksUnwound) -> list[Action]:
         """Everything that blocks after `to_block` made is as if they had never come; what is signed stays signed.

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orrange_p2p.core.conduct import Conduct, cut_rows
+from orrange_p2p.core.escrow import EscrowState
 from orrange_p2p.core.facts import (
     BlockFacts,
     Defaulted,
+    EscrowMoved,
     Fact,
     FundsChanged,
     OrderCancelled,
@@ -48,6 +50,16 @@ class SessionRecord:
     revoked_at: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscrowStanding:
+    """Where a trade by escrow stands, since when (unix seconds, block), and by which step, None for its opening."""
+
+    state: EscrowState
+    since_s: int
+    block_number: int
+    moved: EscrowMoved | None
+
+
 FundsKey = tuple[Address, MarketId, Address]
 
 
@@ -64,6 +76,7 @@ class Ledger:
         self._settled_lots: dict[OrderId, list[tuple[int, Range]]] = {}
         self._settled_tickets: dict[TicketDigest, tuple[int, TradeSettled]] = {}
         self._skipped: dict[TicketDigest, list[tuple[int, int]]] = {}
+        self._escrows: dict[TicketDigest, list[tuple[int, EscrowMoved]]] = {}
         self._cancelled: dict[OrderId, list[tuple[int, Address]]] = {}
         self._cancelled_up_to: dict[tuple[Address, Address], list[tuple[int, int]]] = {}
         self._touched: dict[int, list[Address]] = {}
@@ -96,7 +109,7 @@ class Ledger:
             self.conduct.add(block.number, block.time_s, fact)
             if isinstance(fact, TradeSettled):
                 self._touched.setdefault(block.number, []).extend((fact.maker_owner, fact.taker_owner))
-            elif not isinstance(fact, TradeSkipped):
+            elif not isinstance(fact, TradeSkipped | EscrowMoved):
                 self._touched.setdefault(block.number, []).append(fact.owner)
 
     def unwind(self, to_block: int) -> None:
@@ -116,6 +129,7 @@ class Ledger:
                 self._sessions[session] = replace(record, revoked_at=None)
         cut_rows(self._settled_lots, to_block)
         cut_rows(self._skipped, to_block)
+        cut_rows(self._escrows, to_block)
         cut_rows(self._cancelled, to_block)
         cut_rows(self._cancelled_up_to, to_block)
         for ticket in [ticket for ticket, (number, _) in self._settled_tickets.items() if number > to_block]:
@@ -145,6 +159,8 @@ class Ledger:
             self._revoke(number, fact)
         elif isinstance(fact, TradeSkipped):
             self._skipped.setdefault(fact.ticket, []).append((number, fact.reason))
+        elif isinstance(fact, EscrowMoved):
+            self._escrows.setdefault(fact.ticket, []).append((number, fact))
         elif isinstance(fact, OrderCancelled):
             self._cancelled.setdefault(fact.order, []).append((number, fact.owner))
         elif isinstance(fact, OrdersCancelled):
@@ -259,6 +275,22 @@ class Ledger:
         """The number of the block in which a ticket settled, or None."""
         found = self._settled_tickets.get(ticket)
         return found[0] if found else None
+
+    def escrow(self, ticket: TicketDigest) -> EscrowStanding | None:
+        """Where a trade by escrow stands; None if none was opened for the ticket."""
+        opened = self._settled_tickets.get(ticket)
+        if opened is None or opened[1].security == 0:
+            return None
+        rows = self._escrows.get(ticket)
+        number, moved = rows[-1] if rows else (opened[0], None)
+        block = self.block(number)
+        state = EscrowState.OPEN if moved is None else moved.state
+        return EscrowStanding(state=state, since_s=block.time_s if block else 0, block_number=number, moved=moved)
+
+    def settled_trade(self, ticket: TicketDigest) -> TradeSettled | None:
+        """What the chain says of a settled ticket, or None."""
+        found = self._settled_tickets.get(ticket)
+        return found[1] if found else None
 
     def settled_trades(self) -> tuple[TradeSettled, ...]:
         """Every settled trade so far, in chain order."""

@@ -101,6 +101,8 @@ def deployment_of(network: NetworkConfig) -> Deployment:
         chain_id=network.chain_id,
         vault=parse_address(network.vault),
         settlement=parse_address(network.settlement),
+        escrow=None if network.escrow is None else parse_address(network.escrow),
+        slasher=None if network.slasher is None else parse_address(network.slasher),
         deployed_at_block=network.deployed_at_block,
         genesis_ms=network.genesis_ms,
         epoch_ms=constants.epoch_ms,

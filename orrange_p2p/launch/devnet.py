@@ -15,7 +15,7 @@ from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.rpc import open_rpc
 from orrange_p2p.config import NetworkConfig
 from orrange_p2p.core.presets import PRESETS
-from orrange_p2p.core.types import Epoch
+from orrange_p2p.core.types import Address, Epoch
 from orrange_p2p.errors import ConfigError
 from orrange_p2p.keys.derive import derive_secret
 from orrange_p2p.keys.session import SessionKey
@@ -37,12 +37,16 @@ SPARE = Need(base=10 * 10**8, quote=10_000 * 10**6)  # ten bitcoin and ten thous
 WARM_UP_LIMIT_S = 60
 MAX_LOOKS = 3
 _POLL_S = 0.25
+_TRANSFER_GAS = 30_000
 _WATCH_S = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevnetPlan:
-    """What a devnet run is asked to do. Without a seed, keys are random; without a directory, nothing is kept."""
+    """What a devnet run is asked to do. Without a seed, keys are random; without a directory, nothing is kept.
+
+    `terms` are constructors' parameters other than those of development, `accounts` further ones that get coin for gas.
+    """
 
     peers: int
     events: tuple[FlowEvent, ...]
@@ -50,6 +54,8 @@ class DevnetPlan:
     seed: str | None = None
     directory: Path | None = None
     skipped: int = 0
+    terms: Mapping[str, int | Address] | None = None
+    accounts: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +100,11 @@ class Devnet:
         nodes: Sequence[RemoteNode],
     ) -> None:
         self.network = network
+        self.backend = backend
+        self.members = members
+        self.nodes = nodes
         self._plan = plan
         self._listener = listener
-        self._backend = backend
-        self._members = members
-        self._nodes = nodes
 
     async def run_flow(self) -> Report:
         """Replay the flow, wait until all is settled, compare.
@@ -109,15 +115,15 @@ class Devnet:
         """
         started_ms = wall_clock_ms()
         self._listener.on_stage("trading")
-        traders = tuple(RemoteTrader(node) for node in self._nodes)
+        traders = tuple(RemoteTrader(node) for node in self.nodes)
         replay = Replay(traders, speed=self._plan.speed, on_progress=self._listener.on_progress)
         await replay.run(self._plan.events)
         views: list[PeerView] = []
         for _ in range(MAX_LOOKS):
             self._listener.on_stage("settling the last trades")
-            await wait_quiet(self._nodes, self.network)
+            await wait_quiet(self.nodes, self.network)
             self._listener.on_stage("comparing every peer's state with the chain")
-            views = await look_at_all(self._nodes, self.network)
+            views = await look_at_all(self.nodes, self.network)
             if is_agreed(views):
                 break
         if not views:
@@ -127,7 +133,7 @@ class Devnet:
     async def _report(self, replay: Replay, views: Sequence[PeerView], duration_s: int) -> Report:
         network = self.network
         is_conserved = await is_value_conserved(
-            self._backend, deployment_of(network), network, self._members, [view.moved for view in views]
+            self.backend, deployment_of(network), network, self.members, [view.moved for view in views]
         )
         measured = Measurements()
         for view in views:
@@ -157,7 +163,7 @@ class Devnet:
             book_digest=views[0].digest,
             unsent=replay.counts["unsent"],
             unanswered=replay.counts["unanswered"],
-            peers_gone=tuple(node.number for node in self._nodes if node.number not in present),
+            peers_gone=tuple(node.number for node in self.nodes if node.number not in present),
             stuck=max(view.entitled for view in views),
         )
 
@@ -180,21 +186,25 @@ async def open_devnet(plan: DevnetPlan, listener: Listener) -> AsyncIterator[Dev
         listener.on_stage("starting anvil")
         faucet = SessionKey.from_bytes(derive_secret(seed, "faucet"))
         anvil = await opened.enter_async_context(
-            run_anvil(balances_wei={faucet.address: (plan.peers + 1) * 4 * GAS_MONEY_WEI})
+            run_anvil(balances_wei={faucet.address: (plan.peers + len(plan.accounts) + 1) * 4 * GAS_MONEY_WEI})
         )
         await warden.watch(anvil.pid)
         backend = await opened.enter_async_context(open_rpc(anvil.url, expected_chain_id=anvil.chain_id))
         listener.on_stage("deploying contracts and funding owners")
         needs = compute_needs(plan.events, plan.peers, spare=SPARE)
         members = [make_member(seed, number, need) for number, need in enumerate(needs)]
+        faucet_lane = TransactionLane(backend, faucet)
         network = await found_network(
             backend,
-            TransactionLane(backend, faucet),
+            faucet_lane,
             members,
             preset=PRESETS[DEVNET_PRESET],
             genesis_ms=wall_clock_ms(),
             name="devnet",
+            terms=plan.terms,
         )
+        for account in plan.accounts:
+            await faucet_lane.submit(account, b"", gas=_TRANSFER_GAS, value_wei=GAS_MONEY_WEI)
         first_epoch = first_funded_epoch(network.rules()[0], wall_clock_ms())
         listener.on_stage("starting peers")
         prepared = prepare_peers(directory, seed, network, members, anvil.url)

@@ -1,6 +1,6 @@
 """Founds a network on a development chain: contracts, test tokens, a market, funded owners with their sessions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orrange_p2p.chain.backend import Backend
@@ -76,6 +76,7 @@ async def found_network(
     preset: Preset,
     genesis_ms: int,
     name: str = "demo",
+    terms: Mapping[str, int | Address] | None = None,
 ) -> NetworkConfig:
     """Deploy contracts and tokens, make the market, fund every member and authorise its session.
 
@@ -89,6 +90,7 @@ async def found_network(
         epoch_ms=preset.epoch_ms,
         ticket_life_s=preset.ticket_life_s,
         fund_lag_s=preset.fund_lag_s,
+        terms=terms,
     )
     base, quote = await deploy_test_tokens(
         faucet,
@@ -113,6 +115,8 @@ async def found_network(
         chain_id=deployment.chain_id,
         vault=f"0x{deployment.vault.hex()}",
         settlement=f"0x{deployment.settlement.hex()}",
+        escrow=_shown(deployment.escrow),
+        slasher=_shown(deployment.slasher),
         deployed_at_block=deployment.deployed_at_block,
         markets=(market,),
     )
@@ -135,6 +139,10 @@ async def found_network(
         await faucet.wait(transaction)
     await fund_owners(backend, deployment, faucet, fundings)
     return network
+
+
+def _shown(address: Address | None) -> str | None:
+    return None if address is None else f"0x{address.hex()}"
 
 
 def first_funded_epoch(rules: MarketRules, founded_ms: int) -> Epoch:

@@ -5,6 +5,7 @@ from typing import Any
 
 from orrange_p2p.api.control import Method, Params
 from orrange_p2p.config import MarketConfig, NetworkConfig
+from orrange_p2p.core.escrow import EscrowState
 from orrange_p2p.core.instructions import InstructionRecord
 from orrange_p2p.core.types import Side, SignedTrade, TicketDigest, TicketKind
 from orrange_p2p.errors import OrderError
@@ -114,9 +115,28 @@ class _OwnTrades:
             "payment_method": ticket.payment_method if is_escrow else None,
             "arbitrator": f"0x{ticket.arbitrator.hex()}" if is_escrow else None,
             "security": ticket.security if is_escrow else None,
+            "escrow": self._escrow(record.ticket),
             "instructions": None if told is None else self._told(told),
             "may_instruct": own.side is Side.SELL and self._post.role(record.ticket) == "written",
         }
+
+    def _escrow(self, ticket: TicketDigest) -> Mapping[str, Any] | None:
+        """Where what the chain holds for a ticket stands, as this node has read it; None if nothing was opened."""
+        standing = self._node.kernel.ledger.escrow(ticket)
+        if standing is None:
+            return None
+        told: dict[str, Any] = {
+            "state": standing.state.name.lower(),
+            "since_s": standing.since_s,
+            "block": standing.block_number,
+        }
+        moved = standing.moved
+        if moved is not None and moved.state is EscrowState.RESOLVED:
+            told |= {"seller_base": str(moved.seller_base), "seller_quote": str(moved.seller_quote)}
+            told["is_by_default"] = moved.is_by_default
+        if moved is not None and moved.state is EscrowState.CANCELLED:
+            told["penalty"] = str(moved.penalty)
+        return told
 
     def _state(self, ticket: TicketDigest, trade: SignedTrade) -> str:
         """How far a ticket has come on the chain: settled, skipped, expired, or agreed and nothing more."""

@@ -11,11 +11,13 @@ from typing import Any, cast
 
 import cbor2
 
+from orrange_p2p.core.escrow import EscrowState
 from orrange_p2p.core.facts import (
     BlockFacts,
     BondChanged,
     Defaulted,
     DisputeLost,
+    EscrowMoved,
     Fact,
     FundsChanged,
     OrderCancelled,
@@ -79,6 +81,9 @@ _DIGEST = _bytes_kind(32)
 _U64 = _Kind(accepts=lambda value: _is_int(value, 0, U64_MAX), write=int, read=lambda value: value)
 _BOOL = _Kind(accepts=lambda value: isinstance(value, bool), write=bool, read=lambda value: value)
 _SCOPE = _Kind(accepts=lambda value: _is_int(value, 0, SCOPE_MAX), write=int, read=Scope)
+_ESCROW_STATE = _Kind(
+    accepts=lambda value: isinstance(value, EscrowState), write=int, read=lambda value: EscrowState(cast(int, value))
+)
 _AMOUNT = _Kind(accepts=lambda value: _is_int(value, 0, _AMOUNT_MAX), write=_write_amount, read=_read_amount)
 _SIGNED_AMOUNT = _Kind(
     accepts=lambda value: _is_int(value, -_AMOUNT_MAX, _AMOUNT_MAX),
@@ -100,6 +105,7 @@ _FORMS: dict[int, tuple[type[Fact], tuple[_Kind, ...]]] = {
     9: (DisputeLost, (_ADDRESS, _AMOUNT)),
     10: (Defaulted, (_ADDRESS, _DIGEST, _ADDRESS, _AMOUNT)),
     11: (OrdersCancelled, (_ADDRESS, _ADDRESS, _U64)),
+    12: (EscrowMoved, (_DIGEST, _ESCROW_STATE, _AMOUNT, _AMOUNT, _AMOUNT, _BOOL)),
 }
 _TAGS: dict[type[Fact], int] = {form: tag for tag, (form, _) in _FORMS.items()}
 _NAMES: dict[int, tuple[str, ...]] = {

@@ -146,6 +146,7 @@ class World:
         self.now_ms = rules.genesis_ms
         self.log: list[str] = []
         self.settled: dict[TicketDigest, TradeSettled] = {}
+        self.to_say: list[Fact] = []  # in the next block, besides what settles
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = 0
         self._delay_ms, self._drop = delay_ms, drop
@@ -234,12 +235,13 @@ class World:
         return block
 
     def _mine_on(self) -> None:
-        facts = []
+        facts: list[Fact] = []
         for digest, settle in sorted(self._to_settle.items()):
             if digest not in self.settled:
                 self.settled[digest] = _settled_fact(digest, settle)
                 facts.append(self.settled[digest])
         self._to_settle.clear()
+        facts, self.to_say = [*facts, *self.to_say], []
         block = self._mine(tuple(facts), self.now_ms // 1000)
         for peer in self.peers:
             self._at(self._delay(), lambda peer=peer: self.feed(peer, BlockAdded(now_ms=self.now_ms, block=block)))
@@ -457,4 +459,5 @@ def _settled_fact(digest: TicketDigest, settle: Settle) -> TradeSettled:
         maker_to=ticket.maker_to,
         taker_from=ticket.taker_from,
         taker_to=ticket.taker_to,
+        security=ticket.security,
     )

@@ -1,11 +1,14 @@
-"""Orders of lanes 1 to 3 among kernels: agreed on like others, but nothing goes to the chain yet. Spec: [ORD-4]."""
+"""Orders of lanes 1 to 3 among kernels: agreed on like others, and opened as escrows. Spec: [ORD-4]."""
 
 from dataclasses import replace
 
 import pytest
 from kernel_world import RULES, Peer, World
 
+from orrange_p2p.core.escrow import EscrowState
+from orrange_p2p.core.facts import EscrowMoved
 from orrange_p2p.core.kernel import Kernel
+from orrange_p2p.core.needs import escrow_bond
 from orrange_p2p.core.types import Address, Side, TicketKind
 
 ARBITRATORS = tuple(Address(bytes([number]) * 20) for number in range(1, 4))
@@ -22,6 +25,16 @@ def ask(world: World, peer: Peer, side: Side, lane: int, methods: tuple[int, ...
     """An order at 100 for 5 lots by escrow."""
     terms = {"security": lane, "payment_methods": methods, "arbitrators": ARBITRATORS[:2]}
     return peer.accepted[world.place(peer, side, 100, 5, **terms)]
+
+
+def spent(peer: Peer, token: Address) -> int:
+    """What has left the market's allocation of a peer's owner since the first block."""
+    ledger, owner = peer.kernel.ledger, peer.kernel.identity.owner
+    first, last = ledger.block(0), ledger.last_block
+    assert first is not None
+    assert last is not None
+    amounts = [ledger.allocation(owner, RULES.market_id, token, at_block=block.number) for block in (first, last)]
+    return amounts[0] - amounts[1]
 
 
 def test_an_escrow_order_is_refused_where_there_is_no_contract_for_it() -> None:
@@ -46,8 +59,8 @@ def test_orders_of_other_lanes_or_methods_do_not_meet(world: World, lane: int, m
     assert not maker.market.tickets
 
 
-def test_an_escrow_ticket_has_the_makers_preference_and_a_note_and_is_not_settled(world: World) -> None:
-    """Spec: [TICK-1]."""
+def test_an_escrow_ticket_has_the_makers_preference_and_a_note_and_opens_an_escrow(world: World) -> None:
+    """Spec: [TICK-1], [FUND-1]."""
     maker, taker, _ = world.peers
     ask(world, maker, Side.SELL, 2, (8, 7))
     world.run_ms(2500)
@@ -59,5 +72,23 @@ def test_an_escrow_ticket_has_the_makers_preference_and_a_note_and_is_not_settle
     assert ticket.arbitrator == ARBITRATORS[0]
     assert any(note.name == "escrow_agreed" for note in taker.notes)
     assert any(note.name == "escrow_agreed" for note in maker.notes)
-    assert not world.settled
     assert len(taker.market.settling) == len(maker.market.settling) == 0
+    assert world.settled[hold.digest].security == 2
+    for peer in (maker, taker):
+        ledger = peer.kernel.ledger
+        standing = ledger.escrow(hold.digest)
+        assert standing is not None
+        assert (standing.state, standing.moved) == (EscrowState.OPEN, None)
+    bond = escrow_bond(RULES.market.quote_amount(100, 5), 2)
+    moved = EscrowMoved(ticket=hold.digest, state=EscrowState.PAID)
+    world.to_say.append(moved)
+    world.run_ms(3000)
+    for peer in (maker, taker):
+        assert spent(peer, RULES.market.quote) == bond
+        assert peer.kernel.ledger.escrow(hold.digest).moved == moved  # type: ignore[union-attr]
+        assert [note.details for note in peer.notes if note.name == "escrow_moved"] == [
+            (("ticket", hold.digest.hex()), ("state", "paid"))
+        ]
+    assert spent(maker, RULES.market.base) == RULES.market.base_amount(5)
+    assert spent(taker, RULES.market.base) == 0
+    assert not [note for note in world.peers[2].notes if note.name == "escrow_moved"]

@@ -10,12 +10,14 @@ from kernel_world import MARKET, RULES, Peer, World
 from strategies import SIGNED_WORLDS
 
 from orrange_p2p.core.book import Book
+from orrange_p2p.core.escrow import EscrowState
 from orrange_p2p.core.events import Action, BlockAdded, BlocksUnwound, Settle
 from orrange_p2p.core.facts import (
     BlockFacts,
     BondChanged,
     Defaulted,
     DisputeLost,
+    EscrowMoved,
     Fact,
     FundsChanged,
     OrderCancelled,
@@ -76,6 +78,7 @@ def draw_fact(random: Random) -> Fact:
             OrdersCancelled(owner=owner, session=session, nonce=amount % 9),
             draw_trade(random),
             TradeSkipped(ticket=ticket, reason=random.randrange(6)),
+            EscrowMoved(ticket=ticket, state=random.choice(list(EscrowState)[2:]), penalty=amount),
             BondChanged(owner=owner, amount=amount),
             Slashed(owner=owner, amount=amount, is_over_signing=amount % 2 == 0),
             DisputeLost(owner=owner, amount=amount),

@@ -2,11 +2,13 @@
 
 from hypothesis import strategies as st
 
+from orrange_p2p.core.escrow import EscrowState
 from orrange_p2p.core.facts import (
     BlockFacts,
     BondChanged,
     Defaulted,
     DisputeLost,
+    EscrowMoved,
     Fact,
     FundsChanged,
     OrderCancelled,
@@ -115,6 +117,15 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
         security=st.integers(0, 3),
     ),
     st.builds(TradeSkipped, ticket=_digests().map(TicketDigest), reason=st.integers(0, 255)),
+    st.builds(
+        EscrowMoved,
+        ticket=_digests().map(TicketDigest),
+        state=st.sampled_from(EscrowState),
+        seller_base=_amounts,
+        seller_quote=_amounts,
+        penalty=_amounts,
+        is_by_default=st.booleans(),
+    ),
     st.builds(BondChanged, owner=_addresses, amount=_amounts),
     st.builds(Slashed, owner=_addresses, amount=_amounts, is_over_signing=st.booleans()),
     st.builds(DisputeLost, owner=_addresses, amount=_amounts),

@@ -1,0 +1,320 @@
+"""The escrow demo: a seller's and a buyer's node, a process each, trade by escrow on anvil, to three different ends.
+
+Both nodes find each other, agree on a ticket and settle it into the escrow contract. The seller's node sends sealed
+payment instructions. From there on each side acts as its own account; both nodes follow what the chain says of it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+import trio
+
+from orrange_p2p.chain.escrow import (
+    encode_cancel,
+    encode_dispute,
+    encode_mark_paid,
+    encode_release,
+    encode_resolve,
+    find_terms,
+    read_trade,
+)
+from orrange_p2p.chain.lane import TransactionLane
+from orrange_p2p.core.escrow import EscrowState, EscrowTrade
+from orrange_p2p.core.types import Address, TicketDigest
+from orrange_p2p.errors import ConfigError, OrderError
+from orrange_p2p.keys.derive import derive_secret
+from orrange_p2p.keys.session import SessionKey
+from orrange_p2p.launch.build import deployment_of
+from orrange_p2p.launch.devnet import Devnet, DevnetPlan, open_devnet
+from orrange_p2p.launch.devnet_remote import RemoteNode
+from orrange_p2p.launch.escrow_books import Holdings, expect_end, read_holdings
+from orrange_p2p.launch.process import wall_clock_ms
+
+LIMIT_S = 240
+TERMS: Mapping[str, int | Address] = {"graceS": 2, "payS": 12, "confirmS": 60, "arbitrationS": 60}
+PRICE_TICKS, LOTS = 4_000_000, 500
+PAYMENT_METHOD = 1
+SELLER_BASE_BPS, SELLER_BONDS_BPS = 2_500, 6_000
+ENDINGS = {"release": EscrowState.RELEASED, "timeout": EscrowState.CANCELLED, "split": EscrowState.RESOLVED}
+_WAIT_S = 40
+_POLL_S = 0.2
+_STEP_GAS = 400_000
+_SELLER, _BUYER = 0, 1
+
+_T = TypeVar("_T")
+Step = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscrowStory:
+    """One trade from its orders to its end.
+
+    Attributes:
+        name: how it was to end.
+        ticket: the trade's.
+        states: where each node saw it stand at the end, seller's first.
+        is_instructed: whether the buyer's node had, word for word, what the seller wrote.
+        steps: what happened, in order.
+        before: what everybody held before it.
+        after: what everybody held after it.
+        expected: what everybody was to hold after it.
+    """
+
+    name: str
+    ticket: str
+    states: tuple[str, ...]
+    is_instructed: bool
+    steps: tuple[Step, ...]
+    before: Holdings
+    after: Holdings
+    expected: Holdings
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it ended as it should, on both nodes, and to the last unit."""
+        ending = ENDINGS[self.name].name.lower()
+        return self.states == (ending, ending) and self.is_instructed and self.after == self.expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscrowReport:
+    """What the demo came to."""
+
+    trades: tuple[EscrowStory, ...]
+    duration_s: int
+
+    @property
+    def value_conserved(self) -> bool:
+        """Whether as much of each token is there as before, and nothing is locked any more."""
+        begin, end = self.trades[0].before, self.trades[-1].after
+        totals = [{token: sum(held.values()) for token, held in holdings.items()} for holdings in (begin, end)]
+        return totals[0] == totals[1] and all(held["escrow"] == 0 for held in end.values())
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all three ended as they should, and no value was made or lost."""
+        return self.value_conserved and all(trade.is_good for trade in self.trades)
+
+    def summary(self) -> str:
+        """One line for a person."""
+        if self.is_good:
+            return (
+                "Two nodes traded by escrow: one trade was released, one timed out, one was split in a dispute, no "
+                f"value made or lost ({self.duration_s} s)."
+            )
+        faults = [f"the trade that was to end by {trade.name} did not" for trade in self.trades if not trade.is_good]
+        if not self.value_conserved:
+            faults.append("balances on the chain do not add up")
+        return "Something is wrong: " + ", ".join(faults) + "."
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        trades = [asdict(trade) | {"is_good": trade.is_good} for trade in self.trades]
+        verdict = {"value_conserved": self.value_conserved, "is_good": self.is_good, "summary": self.summary()}
+        return {"trades": trades, "duration_s": self.duration_s, **verdict}
+
+
+class _Silent:
+    """A devnet's listener that passes on its stages alone."""
+
+    def __init__(self, on_stage: Callable[[str], None]) -> None:
+        self.on_stage = on_stage
+
+    def on_progress(self, sent_events: int) -> None:
+        """Nobody counts here."""
+
+    def on_peers(self, peers: object) -> None:
+        """Nobody restarts them here."""
+
+    def on_peer_gone(self, peer: object, exit_code: int) -> None:
+        """The story fails by itself."""
+
+    def on_peer_back(self, peer: object) -> None:
+        """Never here."""
+
+
+class _Story:
+    """One trade while it runs."""
+
+    def __init__(self, devnet: Devnet, judge: SessionKey, name: str, on_step: Callable[[Step], None]) -> None:
+        self._devnet = devnet
+        self._judge = judge
+        self._name = name
+        self._on_step = on_step
+        self._steps: list[Step] = []
+        escrow = deployment_of(devnet.network).escrow
+        if escrow is None:
+            raise ConfigError("expected a network with an escrow contract, was one without")
+        self._escrow = escrow
+
+    async def run(self) -> EscrowStory:
+        """Trade, and bring the escrow to its end."""
+        before = await self._holdings()
+        ticket = await self._agree()
+        is_instructed = await self._instruct(ticket)
+        await self._wait_state(ticket, EscrowState.OPEN)
+        trade = await self._terms(ticket)
+        await {"release": self._release, "timeout": self._time_out, "split": self._split}[self._name](trade)
+        ending = ENDINGS[self._name]
+        states = await self._wait_state(ticket, ending)
+        return EscrowStory(
+            name=self._name,
+            ticket=f"0x{ticket.hex()}",
+            states=states,
+            is_instructed=is_instructed,
+            steps=tuple(self._steps),
+            before=before,
+            after=await self._holdings(),
+            expected=expect_end(before, trade, ending, SELLER_BASE_BPS, SELLER_BONDS_BPS),
+        )
+
+    async def _agree(self) -> TicketDigest:
+        """Both nodes place an order, and agree on a ticket."""
+        known = await self._tickets(_SELLER)
+        terms = {
+            "price_ticks": PRICE_TICKS,
+            "quantity_lots": LOTS,
+            "security": 1 + list(ENDINGS).index(self._name),
+            "payment_methods": [PAYMENT_METHOD],
+            "arbitrators": [f"0x{self._judge.address.hex()}"],
+        }
+        await self._ask(_SELLER, "order.place", side="sell", **terms)
+        await self._ask(_BUYER, "order.place", side="buy", **terms)
+        self._tell("both", "ordered", lots=LOTS, price_ticks=PRICE_TICKS, security=terms["security"])
+
+        async def find() -> TicketDigest | None:
+            both = [await self._tickets(number) for number in (_SELLER, _BUYER)]
+            new = [ticket for ticket in both[_SELLER] if ticket not in known and ticket in both[_BUYER]]
+            return TicketDigest(bytes.fromhex(new[0].removeprefix("0x"))) if new else None
+
+        ticket = await self._wait("a ticket that both nodes hold", find)
+        self._tell("both", "agreed", ticket=f"0x{ticket.hex()}")
+        return ticket
+
+    async def _instruct(self, ticket: TicketDigest) -> bool:
+        """The seller writes how to pay; the buyer's node gets it."""
+        named = f"0x{ticket.hex()}"
+        text = f"Account 12-345, purpose {named[:10]}"
+        await self._ask(_SELLER, "trade.instruct", ticket=named, text=text)
+
+        async def arrived() -> str | None:
+            told = (await self._ask(_BUYER, "trade.instructions", ticket=named))["instructions"]
+            return None if told is None else str(told["text"])
+
+        read = await self._wait("the instructions at the buyer's node", arrived)
+        self._tell("buyer", "instructed", characters=len(read))
+        return read == text
+
+    async def _release(self, trade: EscrowTrade) -> None:
+        await self._act("buyer", "paid", encode_mark_paid(trade))
+        await self._wait_state(trade.ticket, EscrowState.PAID)
+        await self._act("seller", "released", encode_release(trade))
+
+    async def _time_out(self, trade: EscrowTrade) -> None:
+        record = await read_trade(self._devnet.backend, self._escrow, trade.ticket)
+        over_s = record.since_s + int(TERMS["payS"])
+
+        async def is_over() -> bool | None:
+            return (await self._devnet.backend.head()).time_s >= over_s or None
+
+        await self._wait("the end of the time to pay", is_over)
+        self._tell("buyer", "silent", seconds=int(TERMS["payS"]))
+        await self._act("seller", "cancelled", encode_cancel(trade))
+
+    async def _split(self, trade: EscrowTrade) -> None:
+        await self._act("buyer", "paid", encode_mark_paid(trade))
+        await self._act("seller", "disputed", encode_dispute(trade))
+        await self._wait_state(trade.ticket, EscrowState.DISPUTED)
+        split = encode_resolve(trade, seller_base_bps=SELLER_BASE_BPS, seller_bonds_bps=SELLER_BONDS_BPS)
+        await self._act("judge", "resolved", split)
+
+    async def _act(self, who: str, step: str, payload: bytes) -> None:
+        """A transaction of somebody's own account."""
+        members = self._devnet.members
+        signer = {"seller": members[_SELLER].owner, "buyer": members[_BUYER].owner, "judge": self._judge}[who]
+        receipt = await TransactionLane(self._devnet.backend, signer).submit(self._escrow, payload, gas=_STEP_GAS)
+        self._tell(who, step, block=receipt.block_number, gas=receipt.gas_used)
+
+    async def _terms(self, ticket: TicketDigest) -> EscrowTrade:
+        backend = self._devnet.backend
+        head = await backend.head()
+        trade = await find_terms(backend, self._escrow, ticket, self._devnet.network.deployed_at_block, head.number)
+        if trade is None:
+            raise ConfigError(f"expected the terms of 0x{ticket.hex()} on the chain, was nothing")
+        self._tell("chain", "opened", base=str(trade.base_amount), bond=str(trade.bond_amount))
+        return trade
+
+    async def _wait_state(self, ticket: TicketDigest, state: EscrowState) -> tuple[str, ...]:
+        """Wait until both nodes have read where the trade stands, seller's first."""
+        wanted = state.name.lower()
+
+        async def seen() -> tuple[str, ...] | None:
+            told = [await self._ask(node, "trade.show", ticket=f"0x{ticket.hex()}") for node in (_SELLER, _BUYER)]
+            states = tuple(str((one["trade"]["escrow"] or {}).get("state")) for one in told)
+            return states if states == (wanted, wanted) else None
+
+        states = await self._wait(f"state {wanted} at both nodes", seen)
+        self._tell("both", "saw", state=wanted)
+        return states
+
+    async def _tickets(self, number: int) -> list[str]:
+        return [str(trade["ticket"]) for trade in (await self._ask(number, "trade.list"))["trades"]]
+
+    async def _ask(self, number: int, method: str, **params: object) -> Any:  # noqa: ANN401 - JSON
+        node: RemoteNode = self._devnet.nodes[number]
+        return await node.ask(method, **params)
+
+    async def _wait(self, what: str, ask: Callable[[], Awaitable[_T | None]]) -> _T:
+        with trio.move_on_after(_WAIT_S):
+            while True:
+                try:
+                    found = await ask()
+                except OrderError:
+                    found = None  # Not known there yet.
+                if found is not None:
+                    return found
+                await trio.sleep(_POLL_S)
+        raise ConfigError(f"expected {what} within {_WAIT_S} s, was none")
+
+    async def _holdings(self) -> Holdings:
+        owners = {"seller": self._devnet.members[_SELLER], "buyer": self._devnet.members[_BUYER]}
+        network = self._devnet.network
+        places = {who: member.owner.address for who, member in owners.items()} | {"judge": self._judge.address}
+        return await read_holdings(self._devnet.backend, deployment_of(network), network.rules()[0], places)
+
+    def _tell(self, who: str, step: str, **details: object) -> None:
+        heard = {"trade": self._name, "who": who, "step": step, **details}
+        self._steps.append(heard)
+        self._on_step(heard)
+
+
+async def run_escrow_demo(
+    seed: str, *, on_stage: Callable[[str], None], on_step: Callable[[Step], None]
+) -> EscrowReport:
+    """Run the three trades, one after the other.
+
+    Args:
+        seed: all keys derive from it.
+        on_stage: told what happens now.
+        on_step: told of each step of each trade.
+
+    Raises:
+        ConfigError: no anvil or no free ports, or a trade did not come so far in time.
+        OrrangeError: anything else that a person can do something about, in one sentence.
+    """
+    started_ms = wall_clock_ms()
+    judge = SessionKey.from_bytes(derive_secret(seed, "judge"))
+    plan = DevnetPlan(peers=2, events=(), speed=1, seed=seed, terms=TERMS, accounts=(judge.address,))
+    stories: list[EscrowStory] = []
+    async with AsyncExitStack() as opened:
+        devnet = await opened.enter_async_context(open_devnet(plan, _Silent(on_stage)))
+        with trio.move_on_after(LIMIT_S) as limit:
+            for name in ENDINGS:
+                on_stage(f"a trade that ends by {name}")
+                stories.append(await _Story(devnet, judge, name, on_step).run())
+        if limit.cancelled_caught:
+            raise ConfigError(f"expected three trades within {LIMIT_S} s, was {len(stories)}: the machine is too busy")
+        on_stage("stopping both nodes and the chain")
+    return EscrowReport(trades=tuple(stories), duration_s=(wall_clock_ms() - started_ms) // 1000)
