@@ -24,7 +24,7 @@ from orrange_p2p.core.types import Address, SignedTrade, TicketDigest
 from orrange_p2p.errors import ChainUnavailable, EscrowReverted
 
 _BATCH_TRADES = 20
-_MAX_HELD = 2_000
+_MAX_HELD = 10_000
 _MAX_ATTEMPTS = 5
 _MAX_TRANSACTIONS = 8
 _OTHER_LEG = "another leg"
@@ -83,7 +83,16 @@ class Settler:
         self._fates = dict.fromkeys(Fate, 0)
         self._skips: dict[str, int] = {}
         self._counts = dict.fromkeys(
-            ("transactions", "failed_transactions", "late_transactions", "held_back", "trades_sent", "gas_used"), 0
+            (
+                "not_taken",
+                "transactions",
+                "failed_transactions",
+                "late_transactions",
+                "held_back",
+                "trades_sent",
+                "gas_used",
+            ),
+            0,
         )
         self._held_back_for = ""
         self._pause_s = _RETRY_PAUSE_S
@@ -95,9 +104,9 @@ class Settler:
     def statistics(self) -> dict[str, object]:
         """Tickets waiting, sent and by fate; skips by reason; transactions, trades in them, and gas used.
 
-        `late_transactions` counts waits of a whole deadline without a block, `held_back` batches that were not sent;
-        `held_back_for` says why if none was sent since. Of a group that was passed over, one leg counts under its
-        reason and the rest under "another leg".
+        `not_taken` counts tickets that came while there was no place, `late_transactions` waits of a whole deadline
+        without a block, `held_back` batches that were not sent; `held_back_for` says why if none was sent since. Of a
+        group that was passed over, one leg counts under its reason and the rest under "another leg".
         """
         waiting = sum(held.is_waiting for held in self._held.values())
         return {
@@ -114,7 +123,7 @@ class Settler:
 
         A ticket whose `TradeSettled` fact was observed before this call would be sent in vain and skipped as replay.
         """
-        if ticket in self._held or len(self._held) >= self._max_held:
+        if ticket in self._held or self._is_full(1):
             return False
         self._held[ticket] = Held(trade=trade)
         self._begin((ticket,))
@@ -122,12 +131,21 @@ class Settler:
 
     def enqueue_group(self, legs: Mapping[TicketDigest, SignedTrade]) -> bool:
         """Take all legs of a FOK order, at least one; False if one is held already or no more can be held."""
-        if any(leg in self._held for leg in legs) or len(self._held) + len(legs) > self._max_held:
+        if any(leg in self._held for leg in legs) or self._is_full(len(legs)):
             return False
         order = tuple(legs)
         for leg, trade in legs.items():
             self._held[leg] = Held(trade=trade, legs=order)
         self._begin(order)
+        return True
+
+    def _is_full(self, coming: int) -> bool:
+        """Whether so many more tickets have no place; their other party may have it, or this node after a restart."""
+        if len(self._held) + coming <= self._max_held:
+            return False
+        if not self._counts["not_taken"]:
+            _log.warning("more tickets wait to be settled than this node holds", most=self._max_held)
+        self._counts["not_taken"] += coming
         return True
 
     def _begin(self, tickets: tuple[TicketDigest, ...]) -> None:

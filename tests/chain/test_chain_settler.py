@@ -113,6 +113,8 @@ async def test_a_full_settler_refuses_and_says_so(world: World) -> None:
     taken = [settler.enqueue(TicketDigest(bytes([index]) * 32), trade) for index in range(5)]
     assert taken == [True, True, True, False, False]
     assert settler.statistics()["waiting"] == 3
+    assert not settler.enqueue_group({TicketDigest(b"\x07" * 32): trade})
+    assert settler.statistics()["not_taken"] == 3
 
 
 async def test_a_batch_that_fails_as_a_whole_goes_again_one_by_one(
