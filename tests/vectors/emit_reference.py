@@ -16,6 +16,7 @@ from tests.vectors import (  # noqa: E402
     base_cases,
     chain_cases,
     codec_cases,
+    conviction_cases,
     edge_cases,
     limit_cases,
     placed_cases,
@@ -61,7 +62,9 @@ def compute_vectors() -> dict[str, Any]:
     spaced = [world_cases.feed_case(*told) for told in spaced_cases.spaced_worlds()]
     files["feeds/spaced.json"] = {**world_cases.setting(spaced_cases.SPACED), "cases": spaced}
     files["feeds/starts.json"] = {**world_cases.setting(), "cases": start_cases.start_cases()}
-    base_worlds = [*base_cases.base_worlds(), *placed_cases.placed_worlds()]
+    convicted = [world_cases.book_case(*told) for told in conviction_cases.conviction_worlds()]
+    files["book/convictions.json"] = {**world_cases.book_setting("convictions"), "cases": convicted}
+    base_worlds = [*base_cases.base_worlds(), *placed_cases.placed_worlds(), *conviction_cases.convicted_below_worlds()]
     begun = [case for told in base_worlds for case in base_cases.base_case(*told)]
     begun += base_cases.overlapping_cases()
     files["book/bases.json"] = {**world_cases.book_setting("bases"), "cases": begun}

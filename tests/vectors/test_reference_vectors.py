@@ -149,7 +149,7 @@ def test_signatures_recover_to_whom_they_should(case: Case) -> None:
 
 # feeds and books
 
-BOOK_FILES = ("orders", "holds", "funds", "admission", "bonds", "bases", "thrown")
+BOOK_FILES = ("orders", "holds", "funds", "admission", "bonds", "bases", "convictions", "thrown")
 
 
 def rules_of(case: Case) -> tuple[Digests, MarketRules]:
