@@ -106,6 +106,7 @@ export const FUNCTIONS = {
   shows_its_view: ({ since, epoch }, { wait }) => epoch > since && (epoch - since) % wait === 0n, // [TICK-6]
   stays_synced: ({ failedRounds }) => failedRounds < 3n, // [SYNC-19]
   submit_after: submitAfter,
+  submit_for_others_after: ({ preset }, _, presets) => 2n * (presets[preset].d / 3n), // [TICK-13]
   syncs_after_presence: ({ toldNext, heldNext }) => toldNext > heldNext, // [PEER-4]
   why_not_sign: ({ syncedPeers, quorum, isBlockKnown, hasDoubt }) =>
     anyOf({ doubt: hasDoubt, chain: !isBlockKnown, sync: syncedPeers < quorum }), // [TICK-12], [SYNC-4]
