@@ -27,7 +27,15 @@ from orrange_p2p.launch.devnet_process import PeerProcess, Warden, open_warden, 
 from orrange_p2p.launch.devnet_remote import RemoteNode, RemoteTrader, ask_all
 from orrange_p2p.launch.directory import open_directory
 from orrange_p2p.launch.flow import FlowEvent
-from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, Need, compute_needs, first_funded_epoch, found_network
+from orrange_p2p.launch.found import (
+    GAS_MONEY_WEI,
+    Member,
+    Need,
+    compute_needs,
+    first_funded_epoch,
+    found_network,
+    give_gas_money,
+)
 from orrange_p2p.launch.process import wall_clock_ms
 from orrange_p2p.launch.replay import Replay
 from orrange_p2p.launch.report import Measurements, Report, measure_latency
@@ -37,7 +45,6 @@ SPARE = Need(base=10 * 10**8, quote=10_000 * 10**6)  # ten bitcoin and ten thous
 WARM_UP_LIMIT_S = 60
 MAX_LOOKS = 3
 _POLL_S = 0.25
-_TRANSFER_GAS = 30_000
 _WATCH_S = 1
 
 
@@ -203,8 +210,7 @@ async def open_devnet(plan: DevnetPlan, listener: Listener) -> AsyncIterator[Dev
             name="devnet",
             terms=plan.terms,
         )
-        for account in plan.accounts:
-            await faucet_lane.submit(account, b"", gas=_TRANSFER_GAS, value_wei=GAS_MONEY_WEI)
+        await give_gas_money(faucet_lane, plan.accounts)
         first_epoch = first_funded_epoch(network.rules()[0], wall_clock_ms())
         listener.on_stage("starting peers")
         prepared = prepare_peers(directory, seed, network, members, anvil.url)

@@ -134,11 +134,20 @@ async def found_network(
         )
         for member in members
     ]
-    sent = [await faucet.send(member.submitter, b"", gas=_TRANSFER_GAS, value_wei=GAS_MONEY_WEI) for member in members]
-    for transaction in sent:
-        await faucet.wait(transaction)
+    await give_gas_money(faucet, [member.submitter for member in members])
     await fund_owners(backend, deployment, faucet, fundings)
     return network
+
+
+async def give_gas_money(faucet: TransactionLane, accounts: Sequence[Address]) -> None:
+    """Send every account coin enough for many transactions.
+
+    Raises:
+        ChainUnavailable: the chain cannot be reached.
+    """
+    sent = [await faucet.send(account, b"", gas=_TRANSFER_GAS, value_wei=GAS_MONEY_WEI) for account in accounts]
+    for transaction in sent:
+        await faucet.wait(transaction)
 
 
 def _shown(address: Address | None) -> str | None:
