@@ -24,8 +24,10 @@ from orrange_p2p.errors import ChainUnavailable, EscrowReverted
 _MAX_IN_FLIGHT = 64
 _DEADLINE_S = 60
 _ESTIMATE_MARGIN_PERCENT = 30
-_BLOCKS_UNTIL_AGAIN = 5
-_BLOCKS_UNTIL_DEARER = 10
+_BLOCKS_UNTIL_AGAIN = 3
+_DEARER_AFTER_S = 10.0
+"""A ticket lives for a minute, five blocks of the slowest chain; on quick chains three blocks may be no time at all."""
+
 _OUTAGE_PAUSE_S = 0.5
 
 
@@ -40,6 +42,7 @@ class TransactionLane:
         deadline_s: int = _DEADLINE_S,
         max_in_flight: int = _MAX_IN_FLIGHT,
         fee_policy: FeePolicy | None = None,
+        dearer_after_s: float = _DEARER_AFTER_S,
         log: IntentLog | None = None,
     ) -> None:
         """Make the lane of `signer`'s account.
@@ -50,6 +53,7 @@ class TransactionLane:
             deadline_s: how long `wait` waits for a block that holds the transaction, unless told otherwise.
             max_in_flight: `submit` makes callers wait while so many of its transactions are under way.
             fee_policy: how much gas may cost.
+            dearer_after_s: a transaction that three blocks or more passed by is replaced after so many seconds.
             log: where intents outlive the process; without one they end with it.
 
         Raises:
@@ -60,6 +64,7 @@ class TransactionLane:
         self._signer = signer
         self._deadline_s = deadline_s
         self._fee_policy = fee_policy or FeePolicy()
+        self._dearer_after_s = dearer_after_s
         self._log = log
         self._sending = trio.Lock()
         self._slots = trio.CapacityLimiter(max_in_flight)
@@ -225,7 +230,7 @@ class TransactionLane:
         except TransactionRefused as error:
             await self._lapse(pending, str(error))
             raise
-        pending.is_known = True
+        pending.is_known, pending.offered_s = True, trio.current_time()
         if doubts == self._doubts:
             self._next_nonce = nonce + 1
         self._counts["sent"] += 1
@@ -343,7 +348,7 @@ class TransactionLane:
                 return
             pending.was_taken = False
             is_first = bool(self._pending) and self._pending[min(self._pending)] is pending
-            if is_first and pending.blocks % _BLOCKS_UNTIL_DEARER == 0:
+            if is_first and trio.current_time() >= pending.offered_s + self._dearer_after_s:
                 await self._replace(pending)
 
     async def _is_still_possible(self, pending: Pending) -> bool:
@@ -369,6 +374,7 @@ class TransactionLane:
             return
         dearer = replace(intent, offers=(*intent.offers, offer))
         await self._write_down(pending, dearer)
+        pending.offered_s = trio.current_time()
         pending.versions.append(dearer.versions(self._signer)[-1])
         try:
             await self.backend.send_raw(pending.versions[-1][1])

@@ -23,7 +23,8 @@ class SentTransaction:
 class Pending:
     """A nonce under way. `is_known` says that the chain took a version; `lapse`, that it never will, and why.
 
-    `blocks` were waited for; `mined_at` is the block that took it, as far as is known.
+    `blocks` were waited for, and the newest version was offered at `offered_s` of trio's clock; `mined_at` is the block
+    that took it, as far as is known.
     """
 
     intent: Intent
@@ -32,6 +33,7 @@ class Pending:
     was_taken: bool = False
     lapse: str = ""
     blocks: int = 0
+    offered_s: float = 0.0
     mined_at: int | None = None
 
     @property

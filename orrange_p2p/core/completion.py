@@ -135,7 +135,7 @@ class Completion:
 
     def _note_other(self, hold: HoldRecord, now_ms: int) -> None:
         """A ticket of others, which this node settles if they do not and it was told to. Spec: [TICK-13]."""
-        if self._settling.settles_for_others and hold.ticket.kind is not TicketKind.ESCROW:
+        if self._settling.settles_for_others and self._may_settle(hold.ticket):
             trade = self._trade(hold)
             if trade is not None:
                 self._settling.add_other(hold.digest, trade, now_ms=now_ms)

@@ -24,6 +24,7 @@ from orrange_p2p.chain.endpoints import Endpoints, open_endpoints
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.rpc import JsonRpcChain, open_rpc
 from orrange_p2p.chain.settler import Fate, SettlementOutcome, Settler
+from orrange_p2p.cli.logs import configure_logs
 from orrange_p2p.core.types import TicketDigest
 from tests.chain.chain_reader import ChainReader, read_anew, reading
 from tests.chain.chain_under_test import FAUCET_WEI, TICK_S, ChainUnderTest
@@ -192,6 +193,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
+    configure_logs("error")
     report = trio.run(run, chosen.count, chosen.seed)
     rows = asdict(report)
     shown = json.dumps(rows) if chosen.json else "\n".join(f"{name}: {value}" for name, value in rows.items())

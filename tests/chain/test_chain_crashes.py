@@ -208,19 +208,19 @@ async def send_and_stick(chain: ChainUnderTest, lane: TransactionLane, base_fee_
 async def test_a_stuck_transaction_is_replaced_by_a_dearer_one_and_followed_under_both_hashes(
     chain: ChainUnderTest,
 ) -> None:
-    lane = TransactionLane(chain.backend, faucet_key())
+    lane = TransactionLane(chain.backend, faucet_key(), dearer_after_s=0)
     sent = await send_and_stick(chain, lane, 100 * 10**9)
     receipt = await lane.wait(sent, deadline_s=30)
     assert receipt.is_success
     assert receipt.transaction != sent.hash
-    assert lane.statistics()["dearer"] == 1
+    assert lane.statistics()["dearer"] >= 1
 
 
 @pytest.mark.parametrize("kind", ["rpc"])
 async def test_a_stuck_transaction_is_not_replaced_above_the_cap(chain: ChainUnderTest) -> None:
     fees = await chain.backend.fees()
     cap_wei = fees.base_fee_wei + fees.priority_fee_wei
-    lane = TransactionLane(chain.backend, faucet_key(), fee_policy=FeePolicy(cap_wei=cap_wei))
+    lane = TransactionLane(chain.backend, faucet_key(), fee_policy=FeePolicy(cap_wei=cap_wei), dearer_after_s=0)
     sent = await send_and_stick(chain, lane, 5 * cap_wei)
     assert (await lane.wait(sent, deadline_s=30)).transaction == sent.hash
     assert lane.statistics()["capped"] >= 1

@@ -132,6 +132,7 @@ async def test_a_transaction_that_the_pool_lost_is_sent_again(chain: ChainUnderT
     chain.mines = True
     assert (await lane.wait(sent, deadline_s=30)).is_success
     assert lane.statistics()["again"] == 1
+    assert lane.statistics()["dearer"] == 0  # a few quick blocks are no reason to pay more
 
 
 @pytest.mark.parametrize("kind", ["rpc"])
