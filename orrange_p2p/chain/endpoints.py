@@ -164,7 +164,7 @@ class Endpoints:
             await trio.sleep(self._poll_interval_s)
 
     async def _compare_blocks(self, number: int) -> None:
-        """Ask every endpoint that is well for the hash of one block.
+        """Ask every endpoint that is well for hash, parent and time of one block.
 
         Raises:
             ChainUnavailable: they name different ones.
@@ -175,18 +175,18 @@ class Endpoints:
         if len(usable) < 2 or number < 0:
             self._agree(_BLOCK, is_checked=False)
             return
-        said: dict[str, Digest] = {}
+        said: dict[str, BlockRef] = {}
         for endpoint in usable:
             with trio.move_on_after(_WITNESS_PATIENCE_S) as patience:
                 try:
                     refs = await endpoint.ask(lambda chain: chain.blocks(number, number))
                 except ChainUnavailable:
                     continue
-                said.update((endpoint.name, ref.hash) for ref in refs)
+                said.update((endpoint.name, ref) for ref in refs)
             if patience.cancelled_caught:
                 endpoint.fail(f"did not answer within {_WITNESS_PATIENCE_S} s")
         if len(frozenset(said.values())) > 1:
-            parts = ", ".join(f"{name} says 0x{block_hash.hex()}" for name, block_hash in said.items())
+            parts = ", ".join(f"{name} says 0x{ref.hash.hex()} at {ref.time_s} s" for name, ref in said.items())
             self._contradict(_BLOCK, f"the endpoints contradict each other about block {number}: {parts}")
         self._agree(_BLOCK, is_checked=len(said) > 1)
         if len(said) > 1:

@@ -174,6 +174,8 @@ class Follower:
     async def _fall_back(self) -> TakenBack:
         """Go back to the newest block that the chain still has, and forget what came after it."""
         fork = await self._trail.find_fork(self._backend)
+        if fork is not None and fork >= self._next - 1:
+            raise ChainUnavailable(f"the chain was asked twice about block {fork} and gave two answers")
         to_block = self._deployed_at - 1 if fork is None else max(fork, self._deployed_at - 1)
         if fork is None:
             _log.warning(

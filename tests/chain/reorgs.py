@@ -23,6 +23,7 @@ from orrange_p2p.chain.contracts import encode_settle, vault_contract
 from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.chain.rpc import JsonRpcChain, open_rpc
 from orrange_p2p.chain.settler import Settler
+from orrange_p2p.cli.logs import configure_logs
 from orrange_p2p.core.types import TicketDigest
 from orrange_p2p.keys.session import SessionKey
 from tests.chain.chain_reader import ChainReader, read_anew, reading
@@ -244,6 +245,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
+    configure_logs("error")
     report = asdict(trio.run(run, chosen.count, chosen.seed))
     shown = json.dumps(report) if chosen.json else "\n".join(f"{name}: {value}" for name, value in report.items())
     sys.stdout.write(shown + "\n")
