@@ -154,13 +154,15 @@ async def check(backend: Backend, deployment: Deployment) -> None:
                 f"expected the {name} contract at 0x{address.hex()} on chain {chain_id}, was no contract; deploy it or "
                 "correct the address"
             )
-    expected = {
+    expected: dict[str, int | Address] = {
         "vault": deployment.vault,
         "genesisMs": deployment.genesis_ms,
         "epochMs": deployment.epoch_ms,
         "ticketLifeS": deployment.ticket_life_s,
         "fundLagS": deployment.fund_lag_s,
     }
+    if deployment.escrow is not None:
+        expected["escrow"] = deployment.escrow
     for field, value in expected.items():
         found = await read_view(backend, settlement_contract(), deployment.settlement, field)
         if found != value:

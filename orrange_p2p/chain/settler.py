@@ -20,7 +20,7 @@ from orrange_p2p.chain.fates import Held, Skip
 from orrange_p2p.chain.fates import SettlementOutcome as SettlementOutcome
 from orrange_p2p.chain.lane import SentTransaction, TransactionLane
 from orrange_p2p.core.facts import BlockFacts, TradeSettled
-from orrange_p2p.core.types import Address, SignedTrade, TicketDigest
+from orrange_p2p.core.types import Address, SignedTrade, TicketDigest, TicketKind
 from orrange_p2p.errors import ChainUnavailable, EscrowReverted
 
 _BATCH_TRADES = 20
@@ -33,9 +33,10 @@ _RETRY_PAUSE_MAX_S = 4.0
 _DIGEST_BYTES = 32
 GAS_BASE = 80_000
 GAS_PER_TRADE = 260_000
+GAS_PER_ESCROW = 340_000
 """Gas limits, not prices. Measured: 134,000 a trade in a batch of 20 between the same owners, 215,000 where each owner,
-session and balance is new, 236,000 for such a one alone. Never an estimate: with too little gas a signature check fails
-inside and the trade is skipped, which an estimate takes for success."""
+session and balance is new, 236,000 for such a one alone, 282,000 for one that opens an escrow. Never an estimate: with
+too little gas a signature check fails inside and the trade is skipped, which an estimate takes for success."""
 
 
 _log = structlog.get_logger(__name__)
@@ -279,7 +280,8 @@ class Settler:
         trades = [self._held[ticket].trade for ticket in batch]
         is_group = self._held[batch[0]].legs != ()
         payload = encode_settle_group(trades) if is_group else encode_settle(trades)
-        gas = GAS_BASE + GAS_PER_TRADE * len(trades)
+        kinds = [trade.ticket.kind for trade in trades]
+        gas = GAS_BASE + sum(GAS_PER_ESCROW if kind is TicketKind.ESCROW else GAS_PER_TRADE for kind in kinds)
         try:
             if is_group or self._held[batch[0]].attempts:
                 await self._lane.simulate(self._settlement, payload)

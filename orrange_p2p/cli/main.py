@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orrange_p2p.cli import book, chain, demo, devnet, keys, node, order, reputation, store, swap, trade
+from orrange_p2p.cli import book, chain, demo, devnet, keys, node, order, reputation, store, swap, trade_steps
 from orrange_p2p.cli.failure import Ending
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ app.command("demo", epilog=demo.EPILOG)(demo.demo_command)
 app.command("devnet", epilog=devnet.EPILOG)(devnet.devnet_command)
 app.add_typer(node.app)
 app.add_typer(order.app)
-app.add_typer(trade.app)
+app.add_typer(trade_steps.app)
 app.command("book", epilog=book.BOOK_EPILOG)(book.book_command)
 app.command("trades", epilog=book.TRADES_EPILOG)(book.trades_command)
 app.command("reputation", epilog=reputation.EPILOG)(reputation.reputation_command)

@@ -15,7 +15,7 @@ from orrange_p2p.errors import OrderError
 
 app = typer.Typer(
     name="trade",
-    help="Look at the owner's own trades, and exchange payment instructions for those by escrow.",
+    help="Look at the owner's own trades; pay and be paid for those by escrow.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -30,7 +30,6 @@ _MEANINGS = {
     "skipped": "the chain passed it over",
     "expired": "the chain did not take it in time",
 }
-_NOT_HELD = "Nothing is held in escrow for this ticket (it is {state}): do not pay yet."
 
 
 @app.command(
@@ -65,7 +64,7 @@ def list_trades(
             units.price(trade["price_ticks"]),
             units.quantity(trade["lots"]),
             trade["kind"],
-            trade["state"],
+            trade["state"] if trade["escrow"] is None else trade["escrow"]["state"],
             _instructions_word(trade, short=True),
         )
         for trade in answer["trades"]
@@ -101,6 +100,8 @@ def show_trade(
         "agreed at": _time(trade["completed_ms"] // 1000),
         "to settle until": _time(trade["deadline_s"]),
     }
+    if trade["escrow"] is not None:
+        pairs["in escrow"] = f"{trade['escrow']['state']}, since {_time(trade['escrow']['since_s'])}"
     if trade["settled_in_block"] is not None:
         pairs["settled in"] = f"block {trade['settled_in_block']}"
     if trade["skip_reason"] is not None:
@@ -185,8 +186,16 @@ def instructions(
         return
     typer.echo(f"instructions for {trade['ticket']}, {_instructions_word(trade)}, {_time(told['since_ms'] // 1000)}:")
     typer.echo(told["text"])
-    if trade["side"] == "buy" and trade["state"] != "settled":
-        typer.echo(_NOT_HELD.format(state=trade["state"]), err=True)
+    if trade["side"] == "buy" and (warning := _warning(trade)):
+        typer.echo(warning, err=True)
+
+
+def _warning(trade: Mapping[str, Any]) -> str:
+    """Why a buyer should not pay now; empty while the chain waits for the payment."""
+    if trade["escrow"] is None:
+        return f"Nothing is held in escrow for this ticket (it is {trade['state']}): do not pay yet."
+    state = trade["escrow"]["state"]
+    return "" if state == "open" else f"This trade is {state}: do not pay any more."
 
 
 def _why_not(trade: Mapping[str, Any]) -> str:

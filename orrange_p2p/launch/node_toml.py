@@ -15,7 +15,7 @@ def node_toml(config: NodeConfig, *, comment: str = "") -> str:
         config: what to write.
         comment: one line that stands at the top.
     """
-    return settings_toml(config.model_dump(mode="json"), comment=comment)
+    return settings_toml(config.model_dump(mode="json", exclude_none=True), comment=comment)
 
 
 def settings_toml(settings: Mapping[str, Any], *, comment: str = "") -> str:

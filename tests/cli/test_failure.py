@@ -118,6 +118,8 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
         [], ["demo"], ["devnet"], ["node", "run"], ["node", "status"], ["order", "place"], ["order", "cancel"],
         ["order", "list"], ["book"], ["trades"], ["store", "digest"], ["keys", "new"], ["keys", "show"],
         ["trade", "list"], ["trade", "show"], ["trade", "instruct"], ["trade", "instructions"],
+        ["trade", "escrow"], ["trade", "paid"], ["trade", "confirm"], ["trade", "cancel"], ["trade", "dispute"],
+        ["trade", "resolve"],
     ],
     ids=" ".join,
 )  # fmt: skip

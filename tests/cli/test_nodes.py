@@ -2,10 +2,15 @@
 
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_program import Net, clean_environment, orrange, poll
+
+from orrange_p2p.keys.keystore import write_keystore
+from orrange_p2p.launch.devnet_peers import make_member
+from orrange_p2p.launch.found import Need
 
 
 def _place(net: Net, number: int, *order: object) -> str:
@@ -95,6 +100,40 @@ def _look_at_own_trade(net: Net, ticket: str, bought: str) -> None:
     assert told == "the two sides of this trade pay each other on the chain: it needs no instructions\n"
     done = orrange("trade", "instruct", ticket, "--data-dir", net.peer(0), text="pay here")
     assert done.sentence() == "ticket: expected a trade by escrow, was one whose sides pay each other on the chain"
+
+
+def test_a_trade_by_escrow_is_agreed_paid_and_confirmed(net: Net, tmp_path: Path) -> None:
+    """From two orders to the base in the buyer's hands, by two processes and a few commands. Spec: [DM-1]."""
+    lane = ("--security", "1", "--payment-method", "7", "--arbitrator", "0x" + "ab" * 20)
+    sold = _place(net, 0, "sell", "101.00", "1", *lane)
+    poll(lambda: net.ask(0, "book")["asks"])
+    bought = _place(net, 1, "buy", "101.00", "1", *lane)
+    assert sold != bought
+
+    def held() -> object:
+        trades = net.ask(1, "trade", "list")["trades"]
+        return [one for one in trades if (one["kind"], one["state"]) == ("escrow", "settled")]
+
+    (trade,) = poll(held)
+    ticket = trade["ticket"][:14]
+    written = orrange("trade", "instruct", ticket, "--data-dir", net.peer(0), text="IBAN DE00 1234\nreference 7\n")
+    assert written.code == 0, written
+    poll(lambda: net.ask(1, "trade", "instructions", ticket)["instructions"])
+    shown = orrange("trade", "instructions", ticket, "--data-dir", net.peer(1))
+    assert ("\nIBAN DE00 1234\nreference 7\n" in shown.out, shown.err) == (True, "")
+    paid = orrange("trade", "paid", ticket, *_owner(net, 1, tmp_path))
+    assert "is paid, says the buyer: the seller confirms, or disputes it, until 2" in paid.out, paid
+    confirmed = orrange("trade", "confirm", ticket, "--yes", "--json", *_owner(net, 0, tmp_path))
+    assert confirmed.json()["state"] == "released", confirmed
+
+
+def _owner(net: Net, number: int, directory: Path) -> list[object]:
+    """Options that name a node's configuration and its owner's key."""
+    key, secret = directory / f"owner-{number}.json", directory / "secret.txt"
+    owner = make_member("cli tests", number, Need(base=0, quote=0)).owner
+    write_keystore(key, owner, "a passphrase for tests", scrypt_n=2)
+    secret.write_text("a passphrase for tests\n")
+    return ["--config", net.config(number), "--key", key, "--passphrase-file", secret]
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,12 @@ def test_what_does_not_go_together_is_refused_in_one_sentence(net: Net, argument
     ("arguments", "sentence"),
     [
         (["--security", "4"], "security: expected 0 to 3, was 4"),
-        (["--security", "1"], "security: expected 0, this network has no escrow contract yet, was 1"),
+        (["--security", "1"], "payment_methods: expected 1 to 8 different ones in lane 1, was 0"),
         (["--payment-method", "7"], "payment_methods: expected none in lane 0, which settles atomically, was 1"),
         (["--arbitrator", "0x12"], "arbitrators: expected 0x and 40 hex digits, was '0x12'"),
     ],
 )
-def test_an_escrow_order_is_refused_where_there_is_none(net: Net, arguments: list[str], sentence: str) -> None:
+def test_an_escrow_order_without_what_it_needs_is_refused(net: Net, arguments: list[str], sentence: str) -> None:
     done = orrange("order", "place", "buy", FAR_BELOW, "0.1", *arguments, "--data-dir", net.peer(0), "--json")
     assert done.sentence() == sentence
     assert done.json()["error"]["rule"] == "ORD-4"

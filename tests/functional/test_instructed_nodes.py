@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -21,6 +21,7 @@ from orrange_p2p.chain.lane import TransactionLane
 from orrange_p2p.cli.main import main
 from orrange_p2p.config import NetworkConfig
 from orrange_p2p.core.direct_frames import encode_boxed
+from orrange_p2p.core.escrow import EscrowState, EscrowStep
 from orrange_p2p.core.events import Note
 from orrange_p2p.core.messages import Instructions, Receipt
 from orrange_p2p.core.presets import PRESETS
@@ -31,6 +32,7 @@ from orrange_p2p.keys.peer import PeerKey
 from orrange_p2p.keys.session import SessionKey
 from orrange_p2p.launch.build import build_parts, network_id, node_keys, prepare_store
 from orrange_p2p.launch.demo import DEMO_CHAIN_ID, DEMO_GENESIS_MS, DemoClock
+from orrange_p2p.launch.escrow_steps import read_case, read_escrow_address, take_step
 from orrange_p2p.launch.escrow_tickets import EscrowTickets
 from orrange_p2p.launch.found import GAS_MONEY_WEI, Member, Need, first_funded_epoch, found_network
 from orrange_p2p.launch.instruction_post import InstructionPost, post_parts
@@ -111,7 +113,7 @@ def parts_of(
     store = disk.open(str(number), create=True, network_id=network_id(network))
     owner = SessionKey.from_bytes(secret_of(number, "owner")).address
     prepare_store(store, network, owner)
-    parts = build_parts(
+    return build_parts(
         network,
         store,
         chain,
@@ -121,7 +123,6 @@ def parts_of(
         listen_host="127.0.0.1",
         listen_port=0,
     )
-    return replace(parts, markets=tuple(replace(rules, has_escrow=True) for rules in parts.markets))
 
 
 @asynccontextmanager
@@ -227,8 +228,32 @@ async def test_the_buyer_reads_how_to_pay_and_a_third_peers_try_is_refused(start
         status = json.loads((await homes[BUYER].run("node", "status", "--json")).out)
         assert status["counters"]["instructions"]["rejected_DM-2"] == 1
         assert status["counters"]["network"]["stream_violations"] == 1
+        await homes[BUYER].node.wait_until(lambda node: node.kernel.ledger.settled_in(ticket) is not None)
         await look(homes, name)
+        await pay_and_confirm(homes, ticket)
+        await homes[BUYER].node.wait_until(lambda node: is_over(node, ticket))
+        shown = await homes[BUYER].run("trade", "instructions", name)
+        assert shown.err == "This trade is released: do not pay any more.\n"
         check_restart(homes[BUYER], ticket)
+
+
+def is_over(node: Node, ticket: TicketDigest) -> bool:
+    """Whether a node has read that the chain holds nothing of a trade any more."""
+    standing = node.kernel.ledger.escrow(ticket)
+    return standing is not None and standing.state is EscrowState.RELEASED
+
+
+async def pay_and_confirm(homes: list[Home], ticket: TicketDigest) -> None:
+    """The chain holds the trade: the buyer says that it paid, the seller that it was paid."""
+    parts, deployment = homes[BUYER].parts, homes[BUYER].parts.deployment
+    contract = await read_escrow_address(parts.backend, deployment.settlement)
+    assert contract == deployment.escrow
+    case = await read_case(parts.backend, contract, ticket, first_block=deployment.deployed_at_block)
+    steps = ((BUYER, EscrowStep.MARK_PAID, EscrowState.PAID), (SELLER, EscrowStep.RELEASE, EscrowState.RELEASED))
+    for number, step, state in steps:
+        owner = SessionKey.from_bytes(secret_of(number, "owner"))
+        case = await take_step(parts.backend, case, owner, step)
+        assert case.record.state is state
 
 
 def check_restart(buyer: Home, ticket: TicketDigest) -> None:
@@ -255,7 +280,7 @@ async def look(homes: list[Home], name: str) -> None:
     shown = await homes[BUYER].run("trade", "instructions", name)
     assert TEXT in shown.out
     assert "version 1, received" in shown.out
-    assert "Nothing is held in escrow for this ticket" in shown.err
+    assert shown.err == ""  # the chain holds it: there is nothing to warn of
     shown = await homes[SELLER].run("trade", "instructions", name)
     assert TEXT in shown.out
     assert "version 1, delivered" in shown.out
