@@ -20,6 +20,7 @@ from orrange_p2p.core.facts import (
     OrderCancelled,
     OrdersCancelled,
     SessionAuthorised,
+    SessionCapped,
     SessionRevoked,
     TradeSettled,
     TradeSkipped,
@@ -109,6 +110,9 @@ class FactDecoder:
                 self._sessions.setdefault(owner, []).append((block_number, session))
                 scope, expiry_s = Scope(fields["scope"]), fields["expiry"]
                 return [SessionAuthorised(owner=owner, session=session, scope=scope, expiry_s=expiry_s)]
+            case "SessionCapped":
+                session, token = Address(fields["session"]), Address(fields["token"])
+                return [SessionCapped(owner=owner, session=session, token=token, amount=fields["amount"])]
             case "SessionRevoked":
                 return [SessionRevoked(owner=owner, session=Address(fields["session"]))]
             case "AllSessionsRevoked":

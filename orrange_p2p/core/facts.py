@@ -34,6 +34,16 @@ class SessionAuthorised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCapped:
+    """An owner limited what a session may spend of a token in all its life, in token units."""
+
+    owner: Address
+    session: Address
+    token: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRevoked:
     """An owner revoked a session key."""
 
@@ -155,7 +165,7 @@ class EscrowMoved:
 Offence = Slashed | DisputeLost | Defaulted
 Undoing = SessionRevoked | OrderCancelled | OrdersCancelled
 OfTicket = TradeSettled | TradeSkipped | EscrowMoved
-Fact = FundsChanged | SessionAuthorised | Undoing | OfTicket | BondChanged | Offence
+Fact = FundsChanged | SessionAuthorised | SessionCapped | Undoing | OfTicket | BondChanged | Offence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

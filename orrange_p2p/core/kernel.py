@@ -137,6 +137,8 @@ class Kernel:
             return self.why_chain_lost
         if self.ledger.last_block is None:
             return "no block of the chain has been seen yet"
+        if self.ledger.is_capped(self.identity.session):
+            return "its session has a cap on the chain, which this node does not count: authorise one without"
         waiting = [market for market in self.markets.values() if not market.is_synced]
         if waiting:
             quorum = waiting[0].rules.preset.quorum

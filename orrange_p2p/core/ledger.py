@@ -20,6 +20,7 @@ from orrange_p2p.core.facts import (
     OrderCancelled,
     OrdersCancelled,
     SessionAuthorised,
+    SessionCapped,
     SessionRevoked,
     TradeSettled,
     TradeSkipped,
@@ -73,6 +74,7 @@ class Ledger:
         self._times: list[int] = []
         self._funds: dict[FundsKey, tuple[list[int], list[int]]] = {}
         self._sessions: dict[Address, SessionRecord] = {}
+        self._capped: dict[Address, list[tuple[int, Address]]] = {}
         self._settled_lots: dict[OrderId, list[tuple[int, Range]]] = {}
         self._settled_tickets: dict[TicketDigest, tuple[int, TradeSettled]] = {}
         self._skipped: dict[TicketDigest, list[tuple[int, int]]] = {}
@@ -127,6 +129,7 @@ class Ledger:
                 del self._sessions[session]
             elif record.revoked_at is not None and record.revoked_at > to_block:
                 self._sessions[session] = replace(record, revoked_at=None)
+        cut_rows(self._capped, to_block)
         cut_rows(self._settled_lots, to_block)
         cut_rows(self._skipped, to_block)
         cut_rows(self._escrows, to_block)
@@ -157,6 +160,8 @@ class Ledger:
             )
         elif isinstance(fact, SessionRevoked):
             self._revoke(number, fact)
+        elif isinstance(fact, SessionCapped):
+            self._capped.setdefault(fact.session, []).append((number, fact.token))
         elif isinstance(fact, TradeSkipped):
             self._skipped.setdefault(fact.ticket, []).append((number, fact.reason))
         elif isinstance(fact, EscrowMoved):
@@ -249,6 +254,10 @@ class Ledger:
         if record.revoked_at is not None and record.revoked_at <= at_block:
             return None
         return record
+
+    def is_capped(self, session: Address) -> bool:
+        """Whether a session may spend only so much of some token."""
+        return session in self._capped
 
     def has_session(self, session: Address) -> bool:
         """Whether the chain ever authorised a session key, revoked or expired since or not."""

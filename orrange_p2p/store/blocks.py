@@ -23,6 +23,7 @@ from orrange_p2p.core.facts import (
     OrderCancelled,
     OrdersCancelled,
     SessionAuthorised,
+    SessionCapped,
     SessionRevoked,
     Slashed,
     TradeSettled,
@@ -106,6 +107,7 @@ _FORMS: dict[int, tuple[type[Fact], tuple[_Kind, ...]]] = {
     10: (Defaulted, (_ADDRESS, _DIGEST, _ADDRESS, _AMOUNT)),
     11: (OrdersCancelled, (_ADDRESS, _ADDRESS, _U64)),
     12: (EscrowMoved, (_DIGEST, _ESCROW_STATE, _AMOUNT, _AMOUNT, _AMOUNT, _BOOL)),
+    13: (SessionCapped, (_ADDRESS, _ADDRESS, _ADDRESS, _AMOUNT)),
 }
 _TAGS: dict[type[Fact], int] = {form: tag for tag, (form, _) in _FORMS.items()}
 _NAMES: dict[int, tuple[str, ...]] = {

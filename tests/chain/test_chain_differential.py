@@ -4,7 +4,7 @@ import random
 
 import pytest
 from chain_under_test import ChainUnderTest
-from chain_world import BASE_ALLOCATED, LOT_SIZE, World, build_world
+from chain_world import BASE_ALLOCATED, LOT_SIZE, World, build_world, dev_key
 
 from orrange_p2p.chain.balances import read_filled_lots, read_market_balance
 from orrange_p2p.chain.contracts import encode_settle, order_fields, settlement_contract, vault_contract
@@ -14,7 +14,7 @@ from orrange_p2p.chain.settler import GAS_BASE, GAS_PER_TRADE
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.facts import BlockFacts, BondChanged, Defaulted, Fact, SessionRevoked, TradeSettled
 from orrange_p2p.core.ledger import Ledger
-from orrange_p2p.core.types import Address, SignedTrade
+from orrange_p2p.core.types import Address, Scope, SignedTrade
 
 TERMS = {"feePpm": 3_333, "sinkSharePpm": 250_000, "sink": Address(b"\x51" * 20), "penalty": 40}
 COIN_WEI = 10**18
@@ -98,6 +98,9 @@ async def test_what_owners_undo_and_put_up_is_known(world: World) -> None:
     await act(world, 0, settlement, settlement_contract().encode_call("cancel", order_fields(order)))
     await act(world, 1, settlement, settlement_contract().encode_call("cancelUpTo", second.session, second.nonce))
     await act(world, 2, vault, vault_contract().encode_call("revokeAllSessions"))
+    capped, caps = dev_key("capped session").address, [(world.market.base, 5)]
+    call = vault_contract().encode_call("authoriseCappedSession", capped, Scope.TICKET, 2**33, caps)
+    await act(world, 1, vault, call)
     native = Address(bytes(20))
     deposit = vault_contract().encode_call("deposit", native, 3 * COIN_WEI)
     owner = world.traders[2].owner.address
@@ -114,6 +117,8 @@ async def test_what_owners_undo_and_put_up_is_known(world: World) -> None:
         order_id = Digests(world.deployment.domain).order(below)
         assert ledger.settled_lots(order_id, below, at_block=last.number) == [(0, below.quantity_lots)]
     session = world.traders[2].session.address
+    assert ledger.is_capped(capped)
+    assert not ledger.is_capped(session)
     assert SessionRevoked(owner=owner, session=session) in facts
     assert ledger.session(session, at_block=last.number) is None
     assert BondChanged(owner=owner, amount=BONDED) in facts

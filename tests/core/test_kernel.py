@@ -6,6 +6,7 @@ import pytest
 from kernel_world import DIGESTS, MARKET, RULES, Peer, World
 
 from orrange_p2p.core.events import EntriesReceived, Path, PeerLost, Settle
+from orrange_p2p.core.facts import SessionCapped
 from orrange_p2p.core.market_kernel import MAX_STRANGERS
 from orrange_p2p.core.messages import Cancel, OfferFrame, Prepare, Ready
 from orrange_p2p.core.outbox import Outbox
@@ -384,3 +385,19 @@ def test_a_ticket_that_neither_party_submits_is_settled_by_a_third_that_was_told
     world.run_ms(RULES.preset.ticket_life_s * 1000)
     assert len(third.market.tickets) == 1
     assert len(world.settled) == is_told
+
+
+def test_a_node_with_a_capped_session_signs_nothing() -> None:
+    """The chain would record a default once the cap is spent, and this node does not count. Spec: [TICK-12]."""
+    world = World(2)
+    world.run_ms(3000)
+    maker, other = world.peers
+    assert maker.kernel.why_not_sign() is None
+    identity = maker.kernel.identity
+    cap = SessionCapped(owner=identity.owner, session=identity.session, token=RULES.market.base, amount=5)
+    world.to_say.append(cap)
+    world.run_ms(3000)
+    assert "has a cap on the chain" in str(maker.kernel.why_not_sign())
+    assert other.kernel.why_not_sign() is None
+    request = world.place(maker, Side.SELL, 100, 5)
+    assert "has a cap on the chain" in maker.refused[request].message

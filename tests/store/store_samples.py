@@ -14,6 +14,7 @@ from orrange_p2p.core.facts import (
     OrderCancelled,
     OrdersCancelled,
     SessionAuthorised,
+    SessionCapped,
     SessionRevoked,
     Slashed,
     TradeSettled,
@@ -96,6 +97,7 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
         expiry_s=_u64,
     ),
     st.builds(SessionRevoked, owner=_addresses, session=_addresses),
+    st.builds(SessionCapped, owner=_addresses, session=_addresses, token=_addresses, amount=_amounts),
     st.builds(OrderCancelled, owner=_addresses, order=_digests().map(OrderId)),
     st.builds(OrdersCancelled, owner=_addresses, session=_addresses, nonce=_u64),
     st.builds(

@@ -75,7 +75,7 @@ def test_an_amount_that_no_token_has_is_refused(delta: int) -> None:
         cbor2.dumps([HASH, PARENT, 5, "facts"]),
         _block(5),
         _block([]),
-        _block([13, b"o" * 20]),
+        _block([14, b"o" * 20]),
         _block([12, b"k" * 32, 7, b"", b"", b"", False]),
         _block([11, b"o" * 20, b"s" * 20]),
         _block([7, b"o" * 20, 5]),
