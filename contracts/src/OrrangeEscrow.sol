@@ -52,7 +52,7 @@ contract OrrangeEscrow is IOrrangeEscrow {
         uint96 disputeDue_
     ) {
         if (vault_.escrow() != address(this)) {
-            revert ForeignVault(address(vault_), vault_.escrow());
+            revert NotEscrowOf(address(vault_), vault_.escrow());
         }
         if (graceS_ == 0 || graceS_ >= payS_ || confirmS_ == 0 || arbitrationS_ == 0) revert InvalidClocks();
         VAULT = vault_;
@@ -187,12 +187,10 @@ contract OrrangeEscrow is IOrrangeEscrow {
         return DISPUTE_DUE;
     }
 
-    /// @dev The record without its commitment, which must be that of the terms; never None then.
+    /// @dev The record without its commitment, which must be that of the terms: no terms have that of None, which is zero.
     function _load(OpenedTrade calldata trade) private view returns (EscrowState state, uint256 since) {
-        Record memory record = _records[trade.ticket];
-        if (record.commitment != _commitment(trade) || record.state == EscrowState.None) {
-            revert WrongTerms(trade.ticket);
-        }
+        Record storage record = _records[trade.ticket];
+        if (record.commitment != _commitment(trade)) revert WrongTerms(trade.ticket);
         return (record.state, record.since);
     }
 

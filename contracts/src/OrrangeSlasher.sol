@@ -46,7 +46,7 @@ contract OrrangeSlasher is IOrrangeSlasher {
     ) {
         bool isOwnVault =
             vault_.slasher() == address(this) && vault_.settlement() == address(settlement_);
-        if (!isOwnVault) revert ForeignVault(address(vault_));
+        if (!isOwnVault) revert NotSlasherOf(address(vault_));
         if (reporterShareBps_ > MOST_SHARE_BPS) revert ShareTooLarge(reporterShareBps_, MOST_SHARE_BPS);
         uint256 reach = uint256(settlement_.fundLagS()) + settlement_.ticketLifeS() + evidenceWindowS_;
         uint256 delay = vault_.unbondingDelay();

@@ -63,7 +63,7 @@ contract EscrowTest is EscrowFixture {
     }
 
     function test_constructorRefusesVaultsOfOthersAndClocksOfNothing() public {
-        vm.expectPartialRevert(IOrrangeEscrow.ForeignVault.selector);
+        vm.expectPartialRevert(IOrrangeEscrow.NotEscrowOf.selector);
         new OrrangeEscrow(vault, GRACE_S, PAY_S, CONFIRM_S, ARBITRATION_S, DISPUTE_DUE);
         uint64[4][5] memory clocks = [
             [0, PAY_S, CONFIRM_S, ARBITRATION_S],

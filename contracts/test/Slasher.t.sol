@@ -365,12 +365,12 @@ contract SlasherTest is SlasherFixture {
         assertEq(slasher.evidenceWindowS(), WINDOW_S);
     }
 
-    function test_constructorRefusesForeignVaults() public {
-        vm.expectRevert(abi.encodeWithSelector(IOrrangeSlasher.ForeignVault.selector, address(vault)));
+    function test_constructorRefusesNotSlasherOfs() public {
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeSlasher.NotSlasherOf.selector, address(vault)));
         newSlasher(SHARE_BPS);
         deployNeighbours(UNBONDING_S);
         settlement = IOrrangeSettlement(makeAddr("another settlement"));
-        vm.expectRevert(abi.encodeWithSelector(IOrrangeSlasher.ForeignVault.selector, address(vault)));
+        vm.expectRevert(abi.encodeWithSelector(IOrrangeSlasher.NotSlasherOf.selector, address(vault)));
         newSlasher(SHARE_BPS);
     }
 

@@ -75,7 +75,7 @@ interface IOrrangeEscrow {
     /// @notice A clock of zero, or a time to cancel for free that is no shorter than the time to pay.
     error InvalidClocks();
     /// @notice The vault lets another contract release what is locked.
-    error ForeignVault(address vault, address escrow);
+    error NotEscrowOf(address vault, address escrow);
     /// @notice Only the settlement contract opens trades.
     error NotSettlement(address caller);
     /// @notice No arbitrator, one that is a party, one party on both sides, or an unknown security.

@@ -47,7 +47,7 @@ interface IOrrangeSlasher {
     );
 
     /// @notice The vault lets another contract slash, or the settlement speaks for another vault.
-    error ForeignVault(address vault);
+    error NotSlasherOf(address vault);
     /// @notice Bonds can be gone before the evidence window is over: their delay is at least `required`.
     error UnbondingDelayTooShort(uint256 delay, uint256 required);
     /// @notice A reporter gets at most half.
