@@ -116,9 +116,10 @@ def node_status(
         "owner": answer["owner"],
         "session": answer["session"],
         "peers": str(len(answer["peers"])),
-        "block": "none yet" if answer["block"] is None else str(answer["block"]),
+        "block": _block(answer["block"], answer["counters"]["chain"]),
         "signs": "yes" if answer["why_not_signing"] is None else f"no: {answer['why_not_signing']}",
         "chain": "answers" if answer["chain_doubt"] is None else f"nothing settles: {answer['chain_doubt']}",
+        "endpoints": _endpoints(answer["counters"]["chain"]),
         "settling": _settling(answer["settling"]),
         "gossip dropped": f"{answer['gossip_drops']} messages",
     }
@@ -129,6 +130,29 @@ def node_status(
             f"{pending['exchanges']} exchanges under way, {pending['unsettled']} trades to settle"
         )
     print_pairs(rows)
+
+
+def _block(number: int | None, chain: dict[str, Any]) -> str:
+    """The newest block read, and how much of the chain stands for good."""
+    if number is None:
+        return "none yet"
+    levels = [(name, chain.get(f"{name}_block")) for name in ("safe", "finalized")]
+    return ", ".join([str(number), *(f"{name} up to {block}" for name, block in levels if block is not None)])
+
+
+def _endpoints(chain: dict[str, Any]) -> str:
+    """How each endpoint of the chain does, and whether they are compared."""
+    asked: dict[str, Any] = chain.get("endpoints", {})
+    rows = [
+        f"{one['url']}: {one['failed']} of {one['asked']} questions failed"
+        + (f", the last one: {one['last_error']}" if one["last_error"] else "")
+        for one in asked.get("endpoints", ())
+    ]
+    if not rows:
+        return "none yet"
+    return "\n".join(
+        rows if asked["is_cross_checked"] else [*rows, "one endpoint alone is believed: nothing is compared"]
+    )
 
 
 def _settling(counts: dict[str, Any]) -> str:

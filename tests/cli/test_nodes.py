@@ -53,6 +53,9 @@ def test_a_node_tells_what_every_part_of_it_took_sent_and_dropped(net: Net) -> N
     assert counters["store"]["commits"] > 0
     assert counters["chain"]["seen_block"] >= counters["chain"]["finalized_block"] >= 0
     assert counters["chain"]["endpoints"]["is_cross_checked"] is False
+    shown = orrange("node", "status", "--data-dir", net.peer(0)).out
+    assert "finalized up to " in shown
+    assert "nothing is compared" in shown
     drops = ("outbound_full", "outbound_lost", "subscription_full", "judge_errors")
     assert sum(counters["network"][name] for name in drops) == net.ask(0, "node", "status")["gossip_drops"] == 0
 
