@@ -71,6 +71,23 @@ contract GasTest is Fixture {
         assertEq(settlement.filledLots(trades[19].ticket.makerOrder), LOTS);
     }
 
+    /// @dev Twenty makers who never traded before, each with an order that one taker's new order takes.
+    function test_batchOfTwentyDistinctMakers() public {
+        Trade[] memory trades = new Trade[](20);
+        vm.warp(MATCHED_S - 1000);
+        for (uint256 i = 0; i < trades.length; ++i) {
+            Side memory other = newSide(string.concat("maker ", vm.toString(i)));
+            fund(other.owner.addr, base, LOTS * uint256(LOT_SIZE));
+            trades[i] = newTrade();
+            trades[i].maker = newOrder(other, SELL);
+            signAs(trades[i], other, taker);
+        }
+        vm.warp(MATCHED_S + 3);
+        settlement.settle(trades);
+        vm.snapshotGasLastCall("settle", "batch_of_20_distinct_makers");
+        assertEq(settlement.filledLots(trades[19].ticket.makerOrder), LOTS);
+    }
+
     /// @dev Twenty takers' orders against one resting order.
     function test_batchOfTwentyAgainstOneOrder() public {
         Trade[] memory trades = new Trade[](20);
