@@ -1,6 +1,7 @@
 """What the contracts do and what the core believes that they did: the same, whatever is handed in."""
 
 import random
+from collections.abc import Mapping
 
 import pytest
 from chain_under_test import ChainUnderTest
@@ -10,14 +11,17 @@ from orrange_p2p.chain.balances import read_filled_lots, read_market_balance
 from orrange_p2p.chain.contracts import encode_settle, order_fields, settlement_contract, vault_contract
 from orrange_p2p.chain.fact_decoder import FactDecoder
 from orrange_p2p.chain.lane import TransactionLane
-from orrange_p2p.chain.settler import GAS_BASE, GAS_PER_TRADE
+from orrange_p2p.chain.settler import GAS_BASE, GAS_PER_ESCROW
 from orrange_p2p.core.digests import Digests
 from orrange_p2p.core.facts import BlockFacts, BondChanged, Defaulted, Fact, SessionRevoked, TradeSettled
 from orrange_p2p.core.ledger import Ledger
-from orrange_p2p.core.types import Address, Scope, SignedTrade
+from orrange_p2p.core.types import Address, Scope, SignedTrade, TicketKind
 
 TERMS = {"feePpm": 3_333, "sinkSharePpm": 250_000, "sink": Address(b"\x51" * 20), "penalty": 40}
 COIN_WEI = 10**18
+JUDGE = Address(b"\x0a" * 20)
+ESCROW: Mapping[str, object] = {"payment_methods": (7,), "arbitrators": (JUDGE,)}
+ESCROW_TICKET: Mapping[str, object] = {"kind": TicketKind.ESCROW, "payment_method": 7, "arbitrator": JUDGE}
 BONDED = 50
 
 
@@ -30,7 +34,10 @@ async def world(chain: ChainUnderTest, request: pytest.FixtureRequest) -> World:
 async def read_ledger(world: World) -> tuple[Ledger, list[Fact]]:
     """The ledger of a node that reads the whole chain, and all facts."""
     ledger = Ledger({world.market_id: world.market})
-    decoder = FactDecoder(vault=world.deployment.vault, settlement=world.deployment.settlement)
+    places = world.deployment
+    decoder = FactDecoder(
+        vault=places.vault, settlement=places.settlement, escrow=places.escrow, slasher=places.slasher
+    )
     first, last = world.deployment.deployed_at_block, (await world.backend.head()).number
     decoded = decoder.decode(await world.backend.logs(first, last, decoder.addresses))
     for ref in await world.backend.blocks(first, last):
@@ -54,7 +61,16 @@ async def draw_trades(world: World, dice: random.Random, count: int) -> list[Sig
         maker, taker = dice.sample(range(3), 2)
         most = BASE_ALLOCATED // LOT_SIZE
         lots = dice.choice((1, 7, most // 3, most + 1))
-        _, trade = await world.trade(lots=lots, price_ticks=dice.randint(1, 400), maker=maker, taker=taker)
+        security = dice.choice((0, 0, 1, 3))
+        _, trade = await world.trade(
+            lots=lots,
+            price_ticks=dice.randint(1, 400),
+            maker=maker,
+            taker=taker,
+            maker_changes=ESCROW | {"security": security} if security else None,
+            taker_changes=ESCROW | {"security": security} if security else None,
+            ticket_changes=ESCROW_TICKET | {"security": security} if security else None,
+        )
         if trades and dice.random() < 0.3:
             trade = trades[dice.randrange(len(trades))]
         trades.append(trade)
@@ -80,12 +96,13 @@ async def test_random_trades_leave_in_the_vault_what_the_ledger_says(world: Worl
     dice = random.Random(20261127)
     for size in (1, 6, 5):
         trades = await draw_trades(world, dice, size)
-        gas = GAS_BASE + GAS_PER_TRADE * len(trades)
+        gas = GAS_BASE + GAS_PER_ESCROW * len(trades)
         await world.lane.submit(world.deployment.settlement, encode_settle(trades), gas=gas)
     ledger, facts = await read_ledger(world)
     settled = [fact for fact in facts if isinstance(fact, TradeSettled)]
     assert len(settled) >= 3
     assert any(fact.fee > 0 for fact in settled)
+    assert any(fact.security > 0 for fact in settled)
     assert any(isinstance(fact, Defaulted) for fact in facts)
     await assert_same(world, ledger)
 
