@@ -20,7 +20,12 @@ class Endpoint:
     """Asks one endpoint, and remembers how it did."""
 
     def __init__(
-        self, chain: JsonRpcChain, *, expected_chain_id: int | None = None, rest_max_s: float = REST_MAX_S
+        self,
+        chain: JsonRpcChain,
+        *,
+        expected_chain_id: int | None = None,
+        rest_max_s: float = REST_MAX_S,
+        suffix: str = "",
     ) -> None:
         """Make an endpoint that was not asked yet.
 
@@ -28,10 +33,12 @@ class Endpoint:
             chain: the way to it.
             expected_chain_id: checked before the first question and after each failure; None: not at all.
             rest_max_s: the longest rest that it did not ask for itself.
+            suffix: tells it from another one at the same host.
         """
         self._chain = chain
         self._expected_chain_id = expected_chain_id
         self._is_checked = expected_chain_id is None
+        self._suffix = suffix
         self._rest_max_s = rest_max_s
         self._failures = 0
         self._rests_until_s = 0.0
@@ -41,8 +48,8 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """Its host; whatever may be a key is left out."""
-        return self._chain.shown_url
+        """Its host, whatever may be a key left out; of several at one host also which one."""
+        return f"{self._chain.shown_url}{self._suffix}"
 
     def statistics(self) -> Mapping[str, object]:
         """Its name, the newest block that it told of, questions asked and failed, the last failure until it answers."""

@@ -62,7 +62,16 @@ async def open_endpoints(
         ]
         chain_id = expected_chain_id if len(urls) > 1 else None
         rest_max_s = REST_MAX_S if len(urls) > 1 else 0.0  # alone it is tried whenever somebody asks
-        endpoints = [Endpoint(chain, expected_chain_id=chain_id, rest_max_s=rest_max_s) for chain in chains]
+        hosts = [chain.shown_url for chain in chains]
+        endpoints = [
+            Endpoint(
+                chain,
+                expected_chain_id=chain_id,
+                rest_max_s=rest_max_s,
+                suffix=f" (number {number})" if hosts.count(chain.shown_url) > 1 else "",
+            )
+            for number, chain in enumerate(chains, start=1)
+        ]
         yield Endpoints(endpoints, poll_interval_s=poll_interval_s, checked_depth=checked_depth)
 
 

@@ -53,13 +53,13 @@ def plan_file(file: NetworkFile) -> NetworkPlan:
 
 
 def choose_endpoint(file: NetworkFile, rpc_url: str | None) -> str:
-    """The chain's URL: the given one, else the network's first.
+    """The chain's URL: the given one, or the first of several given, else the network's first.
 
     Raises:
         ConfigError: there is neither.
     """
-    if rpc_url is not None:
-        return rpc_url
+    if rpc_url is not None and rpc_url.strip():
+        return rpc_url.replace(",", " ").split()[0]
     if not file.rpc_urls:
         raise ConfigError(
             f"expected an endpoint of chain {file.chain_id}, was none in network {file.name}: give --rpc-url URL, or "

@@ -206,6 +206,16 @@ async def test_keys_in_urls_are_shown_nowhere() -> None:
         assert "127.0.0.1:10" in shown
 
 
+async def test_two_at_one_host_are_told_apart_and_compared(anvil: RunningAnvil) -> None:
+    urls = tuple(f"{anvil.url}/?key={key}" for key in ("5ecret", "0ther"))
+    async with open_endpoints(urls, checked_depth=0) as endpoints:
+        assert (await endpoints.wait_head_above(-1)).number >= 0
+        statistics = endpoints.statistics()
+    rows: Any = statistics["endpoints"]
+    assert [one["url"] for one in rows] == [f"{anvil.url} (number {number})" for number in (1, 2)]
+    assert statistics["checked"] == 1
+
+
 @pytest.mark.parametrize("urls", [(), ("http://127.0.0.1:9", "http://127.0.0.1:9")])
 async def test_no_url_and_one_twice_are_refused(urls: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="each once"):
