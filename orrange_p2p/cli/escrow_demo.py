@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 TOKENS = {"base": ("BTC", 8), "quote": ("USD", 6)}
 """What the demo's test tokens are called, and their decimals."""
 _SENTENCES = {
-    "ordered": "placed orders for {lots} lots at {price_ticks} ticks, security level {security}",
-    "agreed": "agreed on ticket {ticket}",
+    "ordered": "place orders that meet, of security level {security}",
+    "agreed": "agree on ticket {ticket}",
     "instructed": "has the seller's payment instructions, {characters} characters, sealed on the way",
-    "opened": "holds {base} units of base and a bond of {bond} units of quote from each side",
-    "paid": "says that it has paid (block {block}, {gas} gas)",
+    "opened": "holds {base} of the seller and a bond of {bond} of each side",
+    "mark_paid": "says that it has paid",
     "silent": "let {seconds} seconds pass without paying",
-    "released": "lets the base go to the buyer (block {block}, {gas} gas)",
-    "cancelled": "has the base and both bonds back (block {block}, {gas} gas)",
-    "disputed": "says that no payment came, and calls the arbitrator (block {block}, {gas} gas)",
-    "resolved": "splits base and bonds between the two (block {block}, {gas} gas)",
+    "release": "lets the base go to the buyer",
+    "cancel": "has the base back, and both bonds for the wait",
+    "dispute": "says that no payment came, and calls the arbitrator",
+    "resolve": "splits base and bonds between the two",
     "saw": "see it as {state}",
 }
 
@@ -73,6 +73,11 @@ def show_escrow_demo(seed: str, *, as_json: bool) -> int:
 def step_line(step: Mapping[str, Any]) -> str:
     """One step of a trade, for a person."""
     shown = {name: short_id(value) if name == "ticket" else value for name, value in step.items()}
+    if step["step"] == "opened":
+        shown["base"], shown["bond"] = (
+            f"{_amount(token, int(units))} {TOKENS[token][0]}"
+            for token, units in (("base", step["base"]), ("quote", step["bond"]))
+        )
     return f"{step['who']:<7} {_SENTENCES[step['step']].format(**shown)}"
 
 

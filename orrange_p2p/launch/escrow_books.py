@@ -10,6 +10,7 @@ from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.escrow import WHOLE_BPS, EscrowState, EscrowTrade
 from orrange_p2p.core.presets import MarketRules
 from orrange_p2p.core.types import Address
+from orrange_p2p.launch.escrow_steps import Split
 
 Holdings = Mapping[str, Mapping[str, int]]
 """By token (base, quote) and holder (the named owners, escrow), token units in the vault, free and allocated."""
@@ -35,17 +36,14 @@ async def read_holdings(
     return held
 
 
-def expect_end(
-    before: Holdings, trade: EscrowTrade, ending: EscrowState, seller_base_bps: int, seller_bonds_bps: int
-) -> Holdings:
+def expect_end(before: Holdings, trade: EscrowTrade, ending: EscrowState, split: Split) -> Holdings:
     """What everybody is to hold once a trade has ended.
 
     Args:
         before: what they held before the trade was opened.
         trade: its terms.
         ending: RELEASED, CANCELLED because the buyer was silent, or RESOLVED by the split that follows.
-        seller_base_bps: the seller's part of the base where an arbitrator split, hundredths of a percent, rounded down.
-        seller_bonds_bps: its part of both bonds, likewise.
+        split: the seller's part of base and bonds where an arbitrator split, rounded down.
     """
     match ending:
         case EscrowState.RELEASED:
@@ -53,8 +51,8 @@ def expect_end(
         case EscrowState.CANCELLED:
             seller_base, seller_quote = trade.base_amount, 2 * trade.bond_amount
         case _:
-            seller_base = trade.base_amount * seller_base_bps // WHOLE_BPS
-            seller_quote = 2 * trade.bond_amount * seller_bonds_bps // WHOLE_BPS
+            seller_base = trade.base_amount * split.seller_base_bps // WHOLE_BPS
+            seller_quote = 2 * trade.bond_amount * split.seller_bonds_bps // WHOLE_BPS
     to_seller = {"base": seller_base - trade.base_amount, "quote": seller_quote - trade.bond_amount}
     after = {token: dict(held) for token, held in before.items()}
     for token, units in to_seller.items():

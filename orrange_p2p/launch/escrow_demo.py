@@ -11,17 +11,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from orrange_p2p.chain.escrow import (
-    encode_cancel,
-    encode_dispute,
-    encode_mark_paid,
-    encode_release,
-    encode_resolve,
-    find_terms,
-    read_trade,
-)
-from orrange_p2p.chain.lane import TransactionLane
-from orrange_p2p.core.escrow import EscrowState, EscrowTrade
+from orrange_p2p.core.escrow import EscrowState, EscrowStep
 from orrange_p2p.core.types import Address, TicketDigest
 from orrange_p2p.errors import ConfigError, OrderError
 from orrange_p2p.keys.derive import derive_secret
@@ -30,17 +20,17 @@ from orrange_p2p.launch.build import deployment_of
 from orrange_p2p.launch.devnet import Devnet, DevnetPlan, open_devnet
 from orrange_p2p.launch.devnet_remote import RemoteNode
 from orrange_p2p.launch.escrow_books import Holdings, expect_end, read_holdings
+from orrange_p2p.launch.escrow_steps import EscrowCase, Split, read_case, take_step
 from orrange_p2p.launch.process import wall_clock_ms
 
 LIMIT_S = 240
 TERMS: Mapping[str, int | Address] = {"graceS": 2, "payS": 12, "confirmS": 60, "arbitrationS": 60}
 PRICE_TICKS, LOTS = 4_000_000, 500
 PAYMENT_METHOD = 1
-SELLER_BASE_BPS, SELLER_BONDS_BPS = 2_500, 6_000
+SPLIT = Split(seller_base_bps=2_500, seller_bonds_bps=6_000)
 ENDINGS = {"release": EscrowState.RELEASED, "timeout": EscrowState.CANCELLED, "split": EscrowState.RESOLVED}
 _WAIT_S = 40
 _POLL_S = 0.2
-_STEP_GAS = 400_000
 _SELLER, _BUYER = 0, 1
 
 _T = TypeVar("_T")
@@ -155,8 +145,9 @@ class _Story:
         ticket = await self._agree()
         is_instructed = await self._instruct(ticket)
         await self._wait_state(ticket, EscrowState.OPEN)
-        trade = await self._terms(ticket)
-        await {"release": self._release, "timeout": self._time_out, "split": self._split}[self._name](trade)
+        trade = (await self._case(ticket)).trade
+        self._tell("chain", "opened", base=str(trade.base_amount), bond=str(trade.bond_amount))
+        await {"release": self._release, "timeout": self._time_out, "split": self._split}[self._name](ticket)
         ending = ENDINGS[self._name]
         states = await self._wait_state(ticket, ending)
         return EscrowStory(
@@ -167,7 +158,7 @@ class _Story:
             steps=tuple(self._steps),
             before=before,
             after=await self._holdings(),
-            expected=expect_end(before, trade, ending, SELLER_BASE_BPS, SELLER_BONDS_BPS),
+            expected=expect_end(before, trade, ending, SPLIT),
         )
 
     async def _agree(self) -> TicketDigest:
@@ -207,44 +198,38 @@ class _Story:
         self._tell("buyer", "instructed", characters=len(read))
         return read == text
 
-    async def _release(self, trade: EscrowTrade) -> None:
-        await self._act("buyer", "paid", encode_mark_paid(trade))
-        await self._wait_state(trade.ticket, EscrowState.PAID)
-        await self._act("seller", "released", encode_release(trade))
+    async def _release(self, ticket: TicketDigest) -> None:
+        await self._take("buyer", EscrowStep.MARK_PAID, ticket)
+        await self._wait_state(ticket, EscrowState.PAID)
+        await self._take("seller", EscrowStep.RELEASE, ticket)
 
-    async def _time_out(self, trade: EscrowTrade) -> None:
-        record = await read_trade(self._devnet.backend, self._escrow, trade.ticket)
-        over_s = record.since_s + int(TERMS["payS"])
-
+    async def _time_out(self, ticket: TicketDigest) -> None:
         async def is_over() -> bool | None:
-            return (await self._devnet.backend.head()).time_s >= over_s or None
+            return EscrowStep.CANCEL in (await self._case(ticket)).open_to(self._signer("seller").address) or None
 
         await self._wait("the end of the time to pay", is_over)
         self._tell("buyer", "silent", seconds=int(TERMS["payS"]))
-        await self._act("seller", "cancelled", encode_cancel(trade))
+        await self._take("seller", EscrowStep.CANCEL, ticket)
 
-    async def _split(self, trade: EscrowTrade) -> None:
-        await self._act("buyer", "paid", encode_mark_paid(trade))
-        await self._act("seller", "disputed", encode_dispute(trade))
-        await self._wait_state(trade.ticket, EscrowState.DISPUTED)
-        split = encode_resolve(trade, seller_base_bps=SELLER_BASE_BPS, seller_bonds_bps=SELLER_BONDS_BPS)
-        await self._act("judge", "resolved", split)
+    async def _split(self, ticket: TicketDigest) -> None:
+        await self._take("buyer", EscrowStep.MARK_PAID, ticket)
+        await self._take("seller", EscrowStep.DISPUTE, ticket)
+        await self._wait_state(ticket, EscrowState.DISPUTED)
+        await self._take("judge", EscrowStep.RESOLVE, ticket, SPLIT)
 
-    async def _act(self, who: str, step: str, payload: bytes) -> None:
-        """A transaction of somebody's own account."""
+    async def _take(self, who: str, step: EscrowStep, ticket: TicketDigest, split: Split | None = None) -> None:
+        """A step by somebody's own account, as `orrange trade` takes it."""
+        case = await self._case(ticket)
+        after = await take_step(self._devnet.backend, case, self._signer(who), step, split=split)
+        self._tell(who, step.value, state=after.record.state.name.lower(), at_s=after.record.since_s)
+
+    def _signer(self, who: str) -> SessionKey:
         members = self._devnet.members
-        signer = {"seller": members[_SELLER].owner, "buyer": members[_BUYER].owner, "judge": self._judge}[who]
-        receipt = await TransactionLane(self._devnet.backend, signer).submit(self._escrow, payload, gas=_STEP_GAS)
-        self._tell(who, step, block=receipt.block_number, gas=receipt.gas_used)
+        return {"seller": members[_SELLER].owner, "buyer": members[_BUYER].owner, "judge": self._judge}[who]
 
-    async def _terms(self, ticket: TicketDigest) -> EscrowTrade:
-        backend = self._devnet.backend
-        head = await backend.head()
-        trade = await find_terms(backend, self._escrow, ticket, self._devnet.network.deployed_at_block, head.number)
-        if trade is None:
-            raise ConfigError(f"expected the terms of 0x{ticket.hex()} on the chain, was nothing")
-        self._tell("chain", "opened", base=str(trade.base_amount), bond=str(trade.bond_amount))
-        return trade
+    async def _case(self, ticket: TicketDigest) -> EscrowCase:
+        network = self._devnet.network
+        return await read_case(self._devnet.backend, self._escrow, ticket, first_block=network.deployed_at_block)
 
     async def _wait_state(self, ticket: TicketDigest, state: EscrowState) -> tuple[str, ...]:
         """Wait until both nodes have read where the trade stands, seller's first."""

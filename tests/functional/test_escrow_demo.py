@@ -41,11 +41,11 @@ def test_trades_by_escrow_are_released_time_out_and_are_split() -> None:
     assert report["is_good"] is report["value_conserved"] is True
     states = {trade["name"]: trade["states"] for trade in report["trades"]}
     assert states == {"release": ["released"] * 2, "timeout": ["cancelled"] * 2, "split": ["resolved"] * 2}
-    steps = {trade["name"]: [one["step"] for one in trade["steps"] if "gas" in one] for trade in report["trades"]}
+    steps = {trade["name"]: [one["step"] for one in trade["steps"] if "at_s" in one] for trade in report["trades"]}
     assert steps == {
-        "release": ["paid", "released"],
-        "timeout": ["cancelled"],
-        "split": ["paid", "disputed", "resolved"],
+        "release": ["mark_paid", "release"],
+        "timeout": ["cancel"],
+        "split": ["mark_paid", "dispute", "resolve"],
     }
     for trade in report["trades"]:
         assert trade["is_instructed"]
