@@ -237,9 +237,34 @@ def special_cases() -> list[Named]:
     return found
 
 
+def parked_cases() -> list[Named]:
+    """A pair is parked if both are older than w epochs, be it by one; a third order shows whether. Spec: [MATCH-11]."""
+    found: list[Named] = []
+    ages = {"both_are_older": (13, 13), "the_maker_alone_is_older": (13, 12), "neither_is_older": (12, 12)}
+    for name, (maker_age, taker_age) in ages.items():
+        sheet = Sheet()
+        sheet.add(ANN, SELL, 9, epoch=EPOCH - maker_age - 1, effective=EPOCH - maker_age)
+        sheet.add(BEN, BUY, 12, epoch=EPOCH - taker_age)
+        sheet.add(DAN, BUY, 12, epoch=EPOCH - 1)
+        found.append((f"parked_or_not_as_{name}", "MATCH-11", sheet.bare(w=12)))
+    for name, maker_age in {"both_are_older": 13, "the_taker_alone_is_older": 12}.items():
+        sheet = Sheet()
+        sheet.add(ANN, BUY, 12, epoch=EPOCH - 14)
+        sheet.add(BEN, SELL, 10, epoch=EPOCH - maker_age, post_only=True)
+        sheet.add(CAT, BUY, 11, epoch=EPOCH - 1)
+        found.append((f"a_resting_taker_parked_or_not_as_{name}", "MATCH-9 MATCH-11", sheet.bare(w=12)))
+    sheet = Sheet()
+    for lane in range(4):
+        terms: dict[str, Any] = {"payment_methods": (7,), "arbitrators": ARBITERS} if lane else {}
+        sheet.add(ANN, SELL, 9, security=lane, **terms)
+        sheet.add(DAN, BUY, 9, epoch=EPOCH - 1, security=lane, **terms)
+    found.append(("a_trade_in_each_lane", "MATCH-5", sheet.bare()))
+    return found
+
+
 def named_bares() -> list[Named]:
     """Every case: name, rules, book."""
-    return [*priority_cases(), *presence_cases(), *pair_cases(), *special_cases()]
+    return [*priority_cases(), *presence_cases(), *pair_cases(), *special_cases(), *parked_cases()]
 
 
 def period_cases() -> list[Case]:
