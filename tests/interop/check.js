@@ -50,6 +50,7 @@ const KNOWN = [
   [/^sync\/answers\.json$/, [], checkAnswer],
   [/^tickets\/tickets\.json$/, WORLD, tickets.checkTicket],
   [/^tickets\/groups\.json$/, WORLD, tickets.checkGroup],
+  [/^tickets\/entitled\.json$/, WORLD, tickets.checkEntitled],
   [/^tickets\/contradictions\.json$/, WORLD, tickets.checkContradiction],
   [/^conduct\/patience\.json$/, [], tickets.checkPatience],
   [/^conduct\/[a-z_]+\.json$/, [], tickets.checkConduct],

@@ -26,6 +26,7 @@ def compute_vectors() -> dict[str, Any]:
         "conduct/sync.json": {"cases": conduct_cases.sync_cases()},
         "tickets/tickets.json": {**world_cases.setting(), "cases": ticket_cases.ticket_cases()},
         "tickets/groups.json": {**world_cases.setting(), "cases": ticket_cases.group_cases()},
+        "tickets/entitled.json": {**world_cases.setting(), "cases": ticket_cases.entitled_cases()},
         "tickets/contradictions.json": {**world_cases.setting(), "cases": ticket_cases.contradiction_cases()},
     }
 

@@ -20,7 +20,7 @@ from orrange_p2p.core.outbox import Outbox
 from orrange_p2p.core.own_lots import Claim, OwnLots
 from orrange_p2p.core.presets import PRESETS, MarketRules
 from orrange_p2p.core.settling import Settling
-from orrange_p2p.core.tickets import Suspicion, build_ticket, with_group
+from orrange_p2p.core.tickets import Suspicion, build_ticket, is_entitled, is_leg_taker, with_group
 from orrange_p2p.core.types import Address, Digest, Epoch, Order, OrderId, Ticket, TicketDigest
 from orrange_p2p.core.window import merge_effective
 from protocol.reference import conduct
@@ -200,6 +200,14 @@ def test_legs_hash_to_their_group_in_any_order(case: Case) -> None:
     digests = Digests(FAST_DOMAIN)
     assert digests.group(legs) == digests.group(legs[::-1]) == value_of(case["group"])
     assert [leg.group for leg in with_group(digests, legs)] == [value_of(case["group"])] * len(legs)
+
+
+@pytest.mark.parametrize("case", cases_of("tickets/entitled"))
+def test_a_maker_keeps_the_lots_of_what_is_among_the_entitlements(case: Case) -> None:
+    ticket, taker = ticket_from(case["ticket"]), order_of(case["taker"])
+    pieces = [Piece(**{name: value_of(said) for name, said in piece.items()}) for piece in case["pieces"]]
+    is_of_its_kind = (ticket.group != bytes(32)) == is_leg_taker(taker)
+    assert (is_of_its_kind and is_entitled(ticket, pieces, taker)) == case["is_entitled"]
 
 
 @pytest.mark.parametrize("case", cases_of("tickets/contradictions"))

@@ -7,7 +7,7 @@ from typing import Any
 from protocol.reference import conduct
 from protocol.reference.matching import Piece
 from protocol.reference.signing import digest
-from protocol.reference.tickets import group_of, is_group, ticket_of
+from protocol.reference.tickets import group_of, is_group, may_answer_ready, ticket_of
 from protocol.reference.types import FOK, Order, Ticket, epoch_start_s
 from tests.core.pens import DOMAIN, FIRST_EPOCH
 from tests.core.worlds import CLOCK
@@ -91,11 +91,18 @@ def group_cases() -> list[Case]:
         "an_overlap": (taker, legs_of(taker, (0, 11)) + legs_of(taker, (10, 40))),
         "of_an_order_that_is_no_fok": (plain, legs_of(plain, (0, 40))),
         "no_legs": (taker, []),
+        "a_leg_of_no_lots": (taker, legs_of(taker, (0, 10, 40)) + legs_of(taker, (10, 10))),
+        "a_leg_of_another_order": (taker, legs_of(taker, (0, 10)) + legs_of(replace(taker, nonce=9), (10, 40))),
+        "a_leg_with_another_group": (taker, legs_of(taker, (0, 10, 40))),
+        "a_leg_without_a_group": (taker, legs_of(taker, (0, 10, 40))),
     }
+    spoilt = {"a_leg_with_another_group": b"\x01" * 32, "a_leg_without_a_group": bytes(32)}
     found = []
     for name, (order, legs) in cases.items():
         group = group_of(DOMAIN, legs)
         grouped = [replace(leg, group=group) for leg in reversed(legs)]
+        if name in spoilt:
+            grouped[0] = replace(grouped[0], group=spoilt[name])
         found.append(
             {
                 "name": name,
@@ -107,6 +114,49 @@ def group_cases() -> list[Case]:
             }
         )
     return found
+
+
+def entitled_cases() -> list[Case]:
+    """Whether a piece is among a window's, and of a FOK order all the rest too. Spec: [TICK-3], [TICK-15]."""
+    fok = replace(BUY, tif=FOK, expiry=2**40, quantity_lots=40)
+    plain = replace(BUY, quantity_lots=40)
+    leg, other = legs_of(fok, (0, 10, 40))
+    grouped = replace(leg, group=group_of(DOMAIN, [leg, other]))
+    one, rest = legs_of(plain, (0, 10, 40))
+    stranger = legs_of(replace(fok, nonce=9), (0, 30))[0]
+    whole = [piece_of(leg), piece_of(other)]
+    cases: dict[str, tuple[Order, Ticket, list[Piece]]] = {
+        "its_piece_alone": (plain, one, [piece_of(one)]),
+        "among_others": (plain, one, [piece_of(rest), piece_of(one)]),
+        "not_among_others": (plain, one, [piece_of(rest)]),
+        "among_none": (plain, one, []),
+        "a_leg_and_all_the_rest": (fok, grouped, whole),
+        "a_leg_and_not_all_the_rest": (fok, grouped, whole[:1]),
+        "a_leg_that_is_not_there": (fok, grouped, whole[1:]),
+        "a_leg_and_another_orders_lots_for_the_rest": (fok, grouped, [whole[0], piece_of(stranger)]),
+        "a_leg_without_a_group": (fok, leg, whole),
+        "a_group_of_an_order_that_is_no_fok": (plain, replace(one, group=grouped.group), [piece_of(one)]),
+    }
+    for name in ("price_ticks", "maker_from", "maker_to", "taker_from", "taker_to", "maker_order"):
+        value = getattr(one, name)
+        changed = value + 1 if isinstance(value, int) else bytes(32)
+        cases[f"another_{name}"] = (plain, one, [replace(piece_of(one), **{name: changed})])
+    return [
+        {
+            "name": name,
+            "rules": ["TICK-3", "TICK-15"],
+            "taker": told(taker),
+            "ticket": told(ticket),
+            "pieces": [told(piece) for piece in pieces],
+            "is_entitled": may_answer_ready(ticket, pieces, taker),
+        }
+        for name, (taker, ticket, pieces) in cases.items()
+    ]
+
+
+def piece_of(ticket: Ticket) -> Piece:
+    """The piece that a ticket stands for."""
+    return Piece(**{name: getattr(ticket, name) for name in Piece.__dataclass_fields__})
 
 
 def contradiction_cases() -> list[Case]:

@@ -1,7 +1,7 @@
 // tickets/ and conduct/: tickets, groups, contradictions, and what an honest node decides.
 import { Clock } from "../lib/chain.js";
 import { ANY, FUNCTIONS, patienceAfter } from "../lib/conduct.js";
-import { contradicts, groupOf, isGroup, ticketOf } from "../lib/tickets.js";
+import { contradicts, groupOf, isEntitled, isGroup, ticketOf } from "../lib/tickets.js";
 import { Difference, hasForm, same } from "../lib/vectors.js";
 
 const clockOf = ({ constants, genesisMs }) => new Clock(constants, genesisMs);
@@ -16,6 +16,11 @@ export function checkGroup(one, { signing }) {
   hasForm("a case", one, "name", "taker", "legs", "group", "isGroup");
   same("group", one.group, groupOf(one.legs, signing));
   same("is group", one.isGroup, isGroup(one.taker, one.legs, signing));
+}
+
+export function checkEntitled(one) {
+  hasForm("a case", one, "name", "taker", "ticket", "pieces", "isEntitled");
+  same("is entitled", one.isEntitled, isEntitled(one.ticket, one.pieces, one.taker));
 }
 
 export function checkContradiction(one, { file }) {

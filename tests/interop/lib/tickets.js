@@ -36,11 +36,20 @@ export function isGroup(taker, legs, signing) {
   const isLeg = (leg) => leg.takerOrder === id && leg.group === group;
   let reached = 0n;
   for (const { takerFrom, takerTo } of [...legs].sort(by(({ takerFrom: from }) => from))) {
-    if (takerFrom !== reached) return false;
+    if (takerFrom !== reached || takerTo <= takerFrom) return false;
     reached = takerTo;
   }
   const isWhole = legs.length > 0 && legs.length <= MAX_LEGS && reached === taker.quantityLots;
   return taker.tif === FOK && isWhole && legs.every(isLeg);
+}
+
+// Whether a ticket's piece is among a window's, and of a FOK order all the rest too ([TICK-3], [TICK-15]).
+export function isEntitled(ticket, pieces, taker) {
+  const isFok = taker.tif === FOK;
+  const isIt = (piece) => Object.keys(piece).every((name) => piece[name] === ticket[name]);
+  if ((ticket.group !== NO_GROUP) !== isFok || !pieces.some(isIt)) return false;
+  const own = pieces.filter(({ takerOrder }) => takerOrder === ticket.takerOrder);
+  return !isFok || own.reduce((sum, { takerFrom, takerTo }) => sum + takerTo - takerFrom, 0n) === taker.quantityLots;
 }
 
 // Whether who signed one ticket over an own order may never sign the other.
