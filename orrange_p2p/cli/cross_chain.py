@@ -1,13 +1,10 @@
 """`orrange demo --cross-chain`: two swaps between two chains, step by step, and what everybody holds at the end."""
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from orrange_p2p.cli.failure import FAILED, INTERRUPTED, Ending
-from orrange_p2p.cli.output import console, print_json, print_pairs, rows_table
+from orrange_p2p.cli.output import console, print_pairs, rows_table
+from orrange_p2p.cli.story import show_story
 from orrange_p2p.cli.swap import step_text
 
 if TYPE_CHECKING:
@@ -24,34 +21,15 @@ def show_cross_chain(seed: str, *, as_json: bool) -> int:
     Returns:
         The exit code: 0 only if both swaps ended as they should and no value was made or lost.
     """
-    import trio
-
     from orrange_p2p.launch.cross_chain import run_cross_chain
-    from orrange_p2p.launch.process import stopping_on_signals
 
-    is_silent = as_json and not sys.stderr.isatty()
-
-    def show(line: str) -> None:
-        if not is_silent:
-            typer.echo(line, err=as_json)
-
-    async def run() -> "CrossChainReport | None":
-        async with stopping_on_signals():
-            return await run_cross_chain(seed, on_stage=show, on_step=lambda step: show(f"  {_step_line(step)}"))
-        return None
-
-    report = trio.run(run)
-    if report is None:
-        Ending(as_json=as_json).tell(
-            "interrupted: both parties and their chains are stopped, nothing keeps running",
-            {"code": "interrupted", "message": "interrupted"},
-        )
-        return INTERRUPTED
-    if as_json:
-        print_json(report.as_json())
-    else:
-        print_cross_chain(report)
-    return 0 if report.is_good else FAILED
+    return show_story(
+        lambda on_stage, on_step: run_cross_chain(seed, on_stage=on_stage, on_step=on_step),
+        step_line=_step_line,
+        print_report=print_cross_chain,
+        stopped="both parties and their chains are stopped",
+        as_json=as_json,
+    )
 
 
 def _step_line(step: Mapping[str, Any]) -> str:

@@ -1,14 +1,11 @@
 """`orrange demo --escrow`: three trades by escrow between two nodes, step by step, and what everybody holds."""
 
-import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from orrange_p2p.cli.failure import FAILED, INTERRUPTED, Ending
-from orrange_p2p.cli.output import console, print_json, print_pairs, rows_table, short_id
+from orrange_p2p.cli.output import console, print_pairs, rows_table, short_id
+from orrange_p2p.cli.story import show_story
 
 if TYPE_CHECKING:
     from orrange_p2p.launch.escrow_demo import EscrowReport
@@ -40,34 +37,15 @@ def show_escrow_demo(seed: str, *, as_json: bool) -> int:
     Returns:
         The exit code: 0 only if all three trades ended as they should and no value was made or lost.
     """
-    import trio
-
     from orrange_p2p.launch.escrow_demo import run_escrow_demo
-    from orrange_p2p.launch.process import stopping_on_signals
 
-    is_silent = as_json and not sys.stderr.isatty()
-
-    def show(line: str) -> None:
-        if not is_silent:
-            typer.echo(line, err=as_json)
-
-    async def run() -> "EscrowReport | None":
-        async with stopping_on_signals():
-            return await run_escrow_demo(seed, on_stage=show, on_step=lambda step: show(f"  {step_line(step)}"))
-        return None
-
-    report = trio.run(run)
-    if report is None:
-        Ending(as_json=as_json).tell(
-            "interrupted: both nodes and their chain are stopped, nothing keeps running",
-            {"code": "interrupted", "message": "interrupted"},
-        )
-        return INTERRUPTED
-    if as_json:
-        print_json(report.as_json())
-    else:
-        print_escrow_demo(report)
-    return 0 if report.is_good else FAILED
+    return show_story(
+        lambda on_stage, on_step: run_escrow_demo(seed, on_stage=on_stage, on_step=on_step),
+        step_line=step_line,
+        print_report=print_escrow_demo,
+        stopped="both nodes and their chain are stopped",
+        as_json=as_json,
+    )
 
 
 def step_line(step: Mapping[str, Any]) -> str:
