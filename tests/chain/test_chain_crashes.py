@@ -179,6 +179,9 @@ async def test_a_settlement_that_the_chain_took_back_is_the_same_transaction_aga
         snapshot = await chain.ask("evm_snapshot")
         run.settler.enqueue(ticket, trade)
         await run.until(1)
+        with trio.fail_after(20):
+            while world.lane.unfinished():
+                await trio.sleep(0.01)
         nonce = await world.backend.transaction_count(world.lane.address)
         run.outcomes.clear()
         assert await chain.ask("evm_revert", snapshot)

@@ -173,3 +173,18 @@ async def test_a_cancelled_send_leaves_no_gap(world: World) -> None:
         await lane.send(world.market.base, mint(1), gas=100_000)
     for amount in (2, 3):
         assert (await lane.submit(world.market.base, mint(amount), gas=100_000)).is_success
+
+
+async def test_what_a_block_held_that_is_no_more_is_under_way_again_and_nothing_else(world: World) -> None:
+    lane = TransactionLane(world.backend, world.traders[0].owner)
+    sent = [await lane.send(world.market.base, mint(1), gas=100_000) for _ in range(2)]
+    await lane.wait(sent[0])
+    await world.backend.wait_head_above((await lane.wait(sent[1])).block_number)
+    sent.append(await lane.send(world.market.base, mint(1), gas=100_000))
+    last = await lane.wait(sent[2])
+    assert lane.unwind(last.block_number) == ()
+    assert lane.unwind(last.block_number - 1) == (sent[2],) == lane.unfinished()
+    assert (await lane.wait(sent[2])).is_success
+    assert lane.unwind(-1) == tuple(sent)
+    assert [(await lane.wait(one)).transaction for one in sent] == [one.hash for one in sent]
+    assert (await lane.send(world.market.base, mint(1), gas=100_000)).nonce == sent[2].nonce + 1

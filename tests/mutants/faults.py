@@ -17,6 +17,7 @@ TICKETS = (
 BASES = ("tests/core/test_base_edges.py", "tests/core/test_bases.py", "tests/core/test_base_worlds.py")
 SWAPS = ("tests/core/test_swaps.py",)
 UNWINDING = ("tests/core/test_unwinding.py",)
+SENDING = ("tests/chain/test_chain_crashes.py", "tests/chain/test_chain_lane.py")
 CODEC = ("tests/core/test_cbor.py", "tests/core/test_codec.py")
 
 
@@ -37,6 +38,7 @@ _VIEW = "orrange_p2p/core/owner_view.py"
 _FEEDS = "orrange_p2p/core/feeds.py"
 _STARTS = "orrange_p2p/core/starts.py"
 _SWAPS = "orrange_p2p/core/swaps.py"
+_LANE = "orrange_p2p/chain/lane.py"
 
 FAULTS = (
     Fault(
@@ -318,5 +320,61 @@ FAULTS = (
         "start_s < self._dropped_before_s",
         "start_s < 0",
         UNWINDING,
+    ),
+    Fault(
+        "a transaction is sent before it is written down",
+        _LANE,
+        "await self._log.write(intent.nonce % SLOTS, encode_intent(intent))",
+        "encode_intent(intent)",
+        SENDING,
+    ),
+    Fault(
+        "a nonce is given out while the one before may be unknown to the chain",
+        _LANE,
+        "if pending.intent.nonce >= count and not pending.is_known:",
+        "if pending.intent.nonce < 0:",
+        SENDING,
+    ),
+    Fault(
+        "what can never be mined is found again after a crash",
+        _LANE,
+        "if self._log is not None and all(",
+        "if self._log is not None and not all(",
+        SENDING,
+    ),
+    Fault(
+        "a transaction that the chain took back is forgotten",
+        _LANE,
+        "one.mined_at > to_block",
+        "one.mined_at < 0",
+        SENDING,
+    ),
+    Fault(
+        "a ticket goes into a second transaction while one is under way",
+        "orrange_p2p/chain/settler.py",
+        "if tickets[0] not in self._sent_before:",
+        "if tickets[0] not in ():",
+        SENDING,
+    ),
+    Fault(
+        "a stuck transaction is replaced at any price",
+        "orrange_p2p/chain/fees.py",
+        "if max_fee_wei < least.max_fee_wei:",
+        "if max_fee_wei < 0:",
+        (*SENDING, "tests/chain/test_chain_fees.py"),
+    ),
+    Fault(
+        "a node signs on while no chain answers",
+        "orrange_p2p/core/kernel.py",
+        "if self.why_chain_lost is not None:",
+        "if self.why_chain_lost == '':",
+        TICKETS,
+    ),
+    Fault(
+        "a bystander submits other people's tickets as early as the taker",
+        "orrange_p2p/core/settling.py",
+        "ticket_life_s // 3 * 2000",
+        "ticket_life_s // 3 * 1000",
+        ("tests/core/test_settling.py",),
     ),
 )
