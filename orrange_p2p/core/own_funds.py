@@ -9,10 +9,20 @@ from orrange_p2p.core.admission import MAX_LIVE_ORDERS
 from orrange_p2p.core.book import BookKeeper, compute_owner_view
 from orrange_p2p.core.feeds import Feeds
 from orrange_p2p.core.ledger import Ledger
-from orrange_p2p.core.needs import Amounts, compute_need
+from orrange_p2p.core.needs import Amounts, compute_need, escrow_bond
 from orrange_p2p.core.ranges import total
-from orrange_p2p.core.types import Epoch, Order, OrderId
+from orrange_p2p.core.types import Address, Epoch, Market, Order, OrderId, Side
 from orrange_p2p.errors import OrderError
+
+
+def bond_beyond_limit(market: Market, order: Order, price_ticks: int, lots: int) -> int:
+    """What a seller's bond by escrow costs more at a better price than its order's limit, for which it was reserved."""
+    if order.side is Side.BUY or not order.security:
+        return 0
+    bonds = [
+        escrow_bond(market.quote_amount(price, lots), order.security) for price in (price_ticks, order.price_ticks)
+    ]
+    return max(0, bonds[0] - bonds[1])
 
 
 class OwnFunds:
@@ -63,6 +73,14 @@ class OwnFunds:
         if not left.covers(needed):
             said = f"count at its first admission; {self._advise(order, epoch)}"
             raise _unfunded(order, needed, left, "FUND-5", said)
+
+    def covers_bond(self, owner: Address, epoch: Epoch, more: int) -> bool:
+        """Whether quote that nothing reserves pays for so much more of a bond. Spec: [TICK-2]."""
+        last = self._ledger.last_block
+        if last is None:
+            return False
+        view = compute_owner_view(self._feeds, self._ledger, owner, epoch, last, admissions=self._keeper.admissions)
+        return more <= view.unreserved_quote
 
     def _need(self, order: Order, lots: int) -> Amounts:
         return compute_need(self._rules.market, order, order.price_ticks, lots)

@@ -23,6 +23,7 @@ from orrange_p2p.core.messages import (
     Ready,
     View,
 )
+from orrange_p2p.core.own_funds import OwnFunds, bond_beyond_limit
 from orrange_p2p.core.own_lots import Claim
 from orrange_p2p.core.tickets import (
     MAX_BACKOFF,
@@ -143,6 +144,8 @@ class Taker:
             if len(pieces) > MAX_LEGS or sum(piece.lots for piece in pieces) != taker.order.quantity_lots:
                 return []
             tickets = list(with_group(desk.digests, tickets))
+        if not self._covers_bond(tickets[0], window.epoch):
+            return [Note(name="bond_short")]
         desk.numbers.ticket_nonce += len(tickets)
         return [
             self._open_exchange(ticket, *partner, window, silent, now_ms)
@@ -279,6 +282,9 @@ class Taker:
         if desk.is_cancelled(ticket.taker_order):
             self._drop(exchange)
             return [Note(name="cancelled_meanwhile")]
+        if not self._covers_bond(ticket, Epoch(ticket.epoch)):
+            self._drop(exchange)
+            return [Note(name="bond_short")]
         self._suspicion.clear(exchange.maker_session)
         exchange.stage, exchange.ready = Stage.READY, ready
         legs = self._together(exchange)
@@ -286,6 +292,27 @@ class Taker:
         if len(promised) == len(legs):
             self._offer(promised)
         return []
+
+    def _covers_bond(self, ticket: Ticket, epoch: Epoch) -> bool:
+        """Whether the owner can put up what a ticket by escrow asks beyond what is reserved for the order.
+
+        An honest seller that signed without it would be recorded as defaulting. What other exchanges promise counts
+        until they are over, also where the feed counts it already. Spec: [TICK-2].
+        """
+        desk = self._desk
+        record = desk.own_order(ticket.taker_order)
+        if record is None or not (more := self._bond_more(ticket)):
+            return True
+        others = [one.ticket for one in self._exchanges.values() if one.ticket != ticket]
+        promised = sum(map(self._bond_more, others))
+        funds = OwnFunds(desk.feeds, desk.ledger, desk.windows.keeper)
+        return funds.covers_bond(record.order.owner, epoch, more + promised)
+
+    def _bond_more(self, ticket: Ticket) -> int:
+        record = self._desk.own_order(ticket.taker_order)
+        if record is None:
+            return 0
+        return bond_beyond_limit(self._desk.rules.market, record.order, ticket.price_ticks, ticket.lots)
 
     def _together(self, exchange: Exchange) -> list[Exchange]:
         """An exchange alone, or all legs of its group, in the order of their numbers."""

@@ -6,13 +6,27 @@ import pytest
 from kernel_world import RULES, Peer, World
 
 from orrange_p2p.core.escrow import EscrowState
-from orrange_p2p.core.facts import EscrowMoved
+from orrange_p2p.core.facts import EscrowMoved, FundsChanged
 from orrange_p2p.core.kernel import Kernel
 from orrange_p2p.core.needs import escrow_bond
-from orrange_p2p.core.types import Address, Side, TicketKind
+from orrange_p2p.core.own_funds import bond_beyond_limit
+from orrange_p2p.core.types import Address, Order, OrderKind, Side, TicketKind, TimeInForce
 
 ARBITRATORS = tuple(Address(bytes([number]) * 20) for number in range(1, 4))
 WITH_ESCROW = replace(RULES, has_escrow=True)
+ORDER = Order(
+    market=RULES.market_id,
+    owner=Address(b"o" * 20),
+    session=Address(b"s" * 20),
+    nonce=1,
+    side=Side.SELL,
+    kind=OrderKind.LIMIT,
+    price_ticks=60,
+    quantity_lots=5,
+    tif=TimeInForce.GTC,
+    expiry_s=0,
+    security=3,
+)
 
 
 @pytest.fixture
@@ -43,6 +57,33 @@ def test_an_escrow_order_is_refused_where_there_is_no_contract_for_it() -> None:
     request = world.place(world.peers[0], Side.SELL, 100, 5, **terms)
     assert world.peers[0].refused[request].rule == "ORD-4"
     assert isinstance(world.peers[0].kernel, Kernel)
+
+
+@pytest.mark.parametrize(("spare", "is_agreed"), [(0, False), (1, True)])
+def test_a_seller_never_signs_for_a_bond_that_it_cannot_put_up(spare: int, is_agreed: bool) -> None:
+    """A better price than its limit asks for a larger bond than was reserved. Spec: [TICK-2], [FUND-3]."""
+    world = World(2, seed=3, rules=WITH_ESCROW)
+    maker, taker = world.peers
+    ask(world, maker, Side.BUY, 3, (7,))
+    world.run_ms(2500)
+    market = RULES.market
+    more = bond_beyond_limit(market, replace(ORDER, price_ticks=60), 100, 5)
+    assert more == escrow_bond(market.quote_amount(100, 5), 3) - escrow_bond(market.quote_amount(60, 5), 3) > 0
+    held = taker.kernel.ledger.allocation(
+        taker.kernel.identity.owner, RULES.market_id, market.quote, at_block=taker.kernel.ledger.last_block.number
+    )
+    reserved = escrow_bond(market.quote_amount(60, 5), 3)
+    left = reserved + more - 1 + spare
+    world.to_say.append(
+        FundsChanged(owner=taker.kernel.identity.owner, market=RULES.market_id, token=market.quote, delta=left - held)
+    )
+    world.run_ms(5000)
+    terms = {"security": 3, "payment_methods": (7,), "arbitrators": ARBITRATORS[:2]}
+    request = world.place(taker, Side.SELL, 60, 5, **terms)
+    world.run_ms(6000)
+    assert request in taker.accepted
+    assert (len(taker.market.tickets) == 1) is is_agreed
+    assert any(note.name == "bond_short" for note in taker.notes) is not is_agreed
 
 
 @pytest.mark.parametrize(("lane", "methods"), [(0, ()), (1, (7, 8)), (2, (9,))])
