@@ -12,6 +12,7 @@ from orrange_p2p.errors import ChainUnavailable
 _REST_START_S = 0.5
 REST_MAX_S = 30.0
 _LONGEST_WISH_S = 300.0
+_LAST_RESORT_S = 1.0
 
 _T = TypeVar("_T")
 
@@ -42,6 +43,7 @@ class Endpoint:
         self._rest_max_s = rest_max_s
         self._failures = 0
         self._rests_until_s = 0.0
+        self._tried_again_from_s = 0.0
         self._last_error = ""
         self._newest_block: int | None = None
         self._counts = {"asked": 0, "failed": 0}
@@ -65,6 +67,10 @@ class Endpoint:
         """Whether it failed and is left alone for now."""
         return trio.current_time() < self._rests_until_s
 
+    def is_last_resort(self) -> bool:
+        """Whether it may be asked although it rests, if all others rest too: not so soon again, or as it wished."""
+        return trio.current_time() >= self._tried_again_from_s
+
     def why_not(self) -> str:
         """Why it cannot be asked, in a sentence."""
         return self._last_error or f"{self.name} was not asked"
@@ -84,6 +90,7 @@ class Endpoint:
             self.fail(str(error), wish_s=error.retry_after_s if isinstance(error, ChainBusy) else 0.0)
             raise
         self._failures = 0
+        self._rests_until_s = 0.0
         self._last_error = ""
         return answer
 
@@ -107,6 +114,8 @@ class Endpoint:
         self._counts["failed"] += 1
         rest_s = min(self._rest_max_s, _REST_START_S * 2**self._failures)
         self._failures = min(self._failures + 1, 16)
-        self._rests_until_s = trio.current_time() + max(rest_s, min(wish_s, _LONGEST_WISH_S))
+        now_s, wish_s = trio.current_time(), min(wish_s, _LONGEST_WISH_S)
+        self._rests_until_s = now_s + max(rest_s, wish_s)
+        self._tried_again_from_s = now_s + max(min(rest_s, _LAST_RESORT_S), wish_s)
         self._is_checked = self._expected_chain_id is None
         self._last_error = why

@@ -100,7 +100,9 @@ class Endpoints:
     # Asking
 
     def _usable(self) -> list[Endpoint]:
-        return [endpoint for endpoint in self._endpoints if not endpoint.is_resting()]
+        """Those that are well; if none is, those that were not asked just now, lest a node be deaf while all rest."""
+        well = [endpoint for endpoint in self._endpoints if not endpoint.is_resting()]
+        return well or [endpoint for endpoint in self._endpoints if endpoint.is_last_resort()]
 
     async def _first(self, ask: Callable[[JsonRpcChain], Awaitable[_T]], *, besides: Endpoint | None = None) -> _T:
         """What the first endpoint that is well answers; `besides` is asked last.

@@ -280,3 +280,29 @@ async def test_a_lone_endpoint_that_is_gone_is_told_at_once_to_whoever_waits_for
     async with run_scripted(lambda _number, _body: (503, b"")) as server, open_endpoints((server.url,)) as chain:
         with trio.fail_after(4), pytest.raises(ChainUnavailable, match="HTTP status 503"):
             await chain.wait_head_above(0)
+
+
+async def newest_number(endpoints: Endpoints) -> int:
+    """The newest block's number, asked for until somebody tells it."""
+    with trio.fail_after(5):
+        while True:
+            try:
+                return (await endpoints.head()).number
+            except ChainUnavailable:
+                await trio.sleep(TICK_S)
+
+
+async def test_a_chain_that_is_back_is_read_at_once_however_long_its_endpoints_failed(
+    anvil: RunningAnvil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orrange_p2p.chain.endpoint_health._LAST_RESORT_S", TICK_S)
+    async with scene(anvil) as on:
+        on.faults[:] = [frozenset({Fault.BROKEN})] * 2
+        with trio.fail_after(20):
+            while on.of(1)["failed"] < 6:  # by then each of them rests for 15 s
+                with pytest.raises(ChainUnavailable):
+                    await on.endpoints.head()
+                await trio.sleep(TICK_S)
+        on.faults[:] = [frozenset()] * 2
+        assert await newest_number(on.endpoints) > 0
+        assert [on.of(number)["is_resting"] for number in (0, 1)] == [False, True]
