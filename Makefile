@@ -50,7 +50,7 @@ slither: $(NODE) $(AUDIT) ## static analysis of the contracts; fails on findings
 	@$(NPM) run slither
 
 # Linting is forge test's business; halmos builds with --ast, which makes a warning of ours out of each note.
-halmos: $(NODE) $(AUDIT) ## prove the claims of contracts/test/Symbolic.t.sol for all values
+halmos: $(NODE) $(AUDIT) ## prove the claims of contracts/test/*Symbolic.t.sol for all values
 	@cd contracts
 	export PATH="$$PWD/node_modules/@foundry-rs/forge-linux-amd64/bin:$$PATH" FOUNDRY_DENY=never FOUNDRY_LINT_LINT_ON_BUILD=false
 	.venv-audit/bin/halmos --match-contract SymbolicTest --solver-timeout-assertion 60000 $(ARGS)

@@ -18,6 +18,7 @@ BASES = ("tests/core/test_base_edges.py", "tests/core/test_bases.py", "tests/cor
 SWAPS = ("tests/core/test_swaps.py",)
 UNWINDING = ("tests/core/test_unwinding.py",)
 SENDING = ("tests/chain/test_chain_crashes.py", "tests/chain/test_chain_lane.py")
+ESCROW = ("tests/core/test_escrow.py",)
 CODEC = ("tests/core/test_cbor.py", "tests/core/test_codec.py")
 
 
@@ -38,6 +39,7 @@ _VIEW = "orrange_p2p/core/owner_view.py"
 _FEEDS = "orrange_p2p/core/feeds.py"
 _STARTS = "orrange_p2p/core/starts.py"
 _SWAPS = "orrange_p2p/core/swaps.py"
+_ESCROW = "orrange_p2p/core/escrow.py"
 _LANE = "orrange_p2p/chain/lane.py"
 
 FAULTS = (
@@ -376,5 +378,33 @@ FAULTS = (
         "ticket_life_s // 3 * 2000",
         "ticket_life_s // 3 * 1000",
         ("tests/core/test_settling.py",),
+    ),
+    Fault(
+        "the maker of an escrow trade is taken for its seller",
+        _ESCROW,
+        "(maker, taker) if maker.side is Side.SELL else (taker, maker)",
+        "(maker, taker)",
+        ESCROW,
+    ),
+    Fault(
+        "a buyer is told to pay in the second in which anyone may cancel",
+        _ESCROW,
+        "is_over = now_s >= ends_s",
+        "is_over = now_s > ends_s",
+        ESCROW,
+    ),
+    Fault(
+        "a cancel is said to be free a second too long",
+        _ESCROW,
+        "now_s < record.since_s + clocks.grace_s",
+        "now_s <= record.since_s + clocks.grace_s",
+        ESCROW,
+    ),
+    Fault(
+        "a conviction counts for what was in the bond",
+        "orrange_p2p/chain/slasher.py",
+        'fields["amountDue"]',
+        'fields["taken"]',
+        ("tests/chain/test_chain_slasher.py",),
     ),
 )
