@@ -273,6 +273,31 @@ async def test_a_chain_that_takes_blocks_back_is_followed_into_its_new_ones() ->
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.usefixtures("anvil")
+async def test_what_was_asked_to_leave_is_known_again_where_the_chain_took_back_that_it_left() -> None:
+    async with run_anvil(balances_wei={faucet_key().address: FAUCET_WEI}) as running, open_rpc(running.url) as rpc:
+        chain = ChainUnderTest(backend=rpc, kind="rpc", url=running.url)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(chain.keep_mining)
+            world = await build_world(rpc, label="taken back")
+            async with following(rpc, world.deployment) as reading:
+                last = await deallocate(world, chain, 300 * LOT_SIZE, 900)
+                await reading.until(last)
+                chain.mines = False
+                await chain.ask("anvil_reorg", (await rpc.head()).number - last + 1, [])
+                chain.mines = True
+                execute = vault_contract().encode_call("executeDeallocation", world.market_id, world.market.base)
+                lane = TransactionLane(rpc, world.traders[0].owner)
+                again = (await lane.submit(world.deployment.vault, execute, gas=150_000)).block_number
+                await reading.until(again)
+            nursery.cancel_scope.cancel()
+    facts = [(block.number, fact) for block in reading.blocks for fact in block.facts if block.number >= last]
+    ((number, fact),) = facts
+    assert isinstance(fact, FundsChanged)
+    assert (number, fact.delta) == (again, 200 * LOT_SIZE)  # as in the block that is gone
+    assert reading.gone
+
+
 async def test_a_chain_far_behind_what_was_read_is_waited_for_and_says_so(world: World) -> None:
     follower = Follower(world.backend, world.deployment, start_block=10**6, known=[(10**6 - 1, Digest(b"\x02" * 32))])
     sink, source = trio.open_memory_channel[Item](10)

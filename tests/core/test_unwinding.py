@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -137,6 +138,13 @@ def test_an_unwound_ledger_is_one_that_read_the_new_chain_only(seed: int) -> Non
         for block in chain:
             fresh.add(block)
         assert dump(ledger) == dump(fresh)
+
+
+def test_facts_of_every_kind_are_thrown() -> None:
+    """A new kind of fact has to be unwound as well."""
+    random = Random(1)
+    thrown = frozenset(type(draw_fact(random)) for _ in range(1_000))
+    assert thrown == frozenset(get_args(Fact))
 
 
 def test_unwinding_to_the_last_block_changes_nothing_and_below_the_first_leaves_nothing() -> None:
