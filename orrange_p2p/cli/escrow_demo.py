@@ -8,7 +8,7 @@ from orrange_p2p.cli.output import console, print_pairs, rows_table, short_id
 from orrange_p2p.cli.story import show_story
 
 if TYPE_CHECKING:
-    from orrange_p2p.launch.escrow_demo import EscrowReport
+    from orrange_p2p.launch.escrow_report import EscrowReport
 
 TOKENS = {"base": ("BTC", 8), "quote": ("USD", 6)}
 """What the demo's test tokens are called, and their decimals."""

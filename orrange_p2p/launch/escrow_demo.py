@@ -6,7 +6,6 @@ payment instructions. From there on each side acts as its own account; both node
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import trio
@@ -20,6 +19,7 @@ from orrange_p2p.launch.build import deployment_of
 from orrange_p2p.launch.devnet import Devnet, DevnetPlan, open_devnet
 from orrange_p2p.launch.devnet_remote import RemoteNode
 from orrange_p2p.launch.escrow_books import Holdings, expect_end, read_holdings
+from orrange_p2p.launch.escrow_report import ENDINGS, EscrowReport, EscrowStory, Step
 from orrange_p2p.launch.escrow_steps import EscrowCase, Split, read_case, take_step
 from orrange_p2p.launch.process import wall_clock_ms
 
@@ -28,82 +28,11 @@ TERMS: Mapping[str, int | Address] = {"graceS": 2, "payS": 12, "confirmS": 60, "
 PRICE_TICKS, LOTS = 4_000_000, 500
 PAYMENT_METHOD = 1
 SPLIT = Split(seller_base_bps=2_500, seller_bonds_bps=6_000)
-ENDINGS = {"release": EscrowState.RELEASED, "timeout": EscrowState.CANCELLED, "split": EscrowState.RESOLVED}
 _WAIT_S = 40
 _POLL_S = 0.2
 _SELLER, _BUYER = 0, 1
 
 _T = TypeVar("_T")
-Step = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EscrowStory:
-    """One trade from its orders to its end.
-
-    Attributes:
-        name: how it was to end.
-        ticket: the trade's.
-        states: where each node saw it stand at the end, seller's first.
-        is_instructed: whether the buyer's node had, word for word, what the seller wrote.
-        steps: what happened, in order.
-        before: what everybody held before it.
-        after: what everybody held after it.
-        expected: what everybody was to hold after it.
-    """
-
-    name: str
-    ticket: str
-    states: tuple[str, ...]
-    is_instructed: bool
-    steps: tuple[Step, ...]
-    before: Holdings
-    after: Holdings
-    expected: Holdings
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it ended as it should, on both nodes, and to the last unit."""
-        ending = ENDINGS[self.name].name.lower()
-        return self.states == (ending, ending) and self.is_instructed and self.after == self.expected
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EscrowReport:
-    """What the demo came to."""
-
-    trades: tuple[EscrowStory, ...]
-    duration_s: int
-
-    @property
-    def value_conserved(self) -> bool:
-        """Whether as much of each token is there as before, and nothing is locked any more."""
-        begin, end = self.trades[0].before, self.trades[-1].after
-        totals = [{token: sum(held.values()) for token, held in holdings.items()} for holdings in (begin, end)]
-        return totals[0] == totals[1] and all(held["escrow"] == 0 for held in end.values())
-
-    @property
-    def is_good(self) -> bool:
-        """Whether all three ended as they should, and no value was made or lost."""
-        return self.value_conserved and all(trade.is_good for trade in self.trades)
-
-    def summary(self) -> str:
-        """One line for a person."""
-        if self.is_good:
-            return (
-                "Two nodes traded by escrow: one trade was released, one timed out, one was split in a dispute, no "
-                f"value made or lost ({self.duration_s} s)."
-            )
-        faults = [f"the trade that was to end by {trade.name} did not" for trade in self.trades if not trade.is_good]
-        if not self.value_conserved:
-            faults.append("balances on the chain do not add up")
-        return "Something is wrong: " + ", ".join(faults) + "."
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, for `--json`."""
-        trades = [asdict(trade) | {"is_good": trade.is_good} for trade in self.trades]
-        verdict = {"value_conserved": self.value_conserved, "is_good": self.is_good, "summary": self.summary()}
-        return {"trades": trades, "duration_s": self.duration_s, **verdict}
 
 
 class _Silent:

@@ -10,7 +10,7 @@ from orrange_p2p.cli.main import app
 from orrange_p2p.core.escrow import EscrowState, EscrowTrade
 from orrange_p2p.core.types import Address, MarketId, TicketDigest
 from orrange_p2p.launch.escrow_books import expect_end
-from orrange_p2p.launch.escrow_demo import ENDINGS, EscrowReport, EscrowStory
+from orrange_p2p.launch.escrow_report import ENDINGS, EscrowReport, EscrowStory
 from orrange_p2p.launch.escrow_steps import Split
 
 SPLIT = Split(seller_base_bps=3_333, seller_bonds_bps=6_000)
