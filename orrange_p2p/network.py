@@ -62,6 +62,9 @@ class MarketConfig(BaseModel):
     min_fill_lots: int = Field(default=1, ge=1, le=U64_MAX)
     base_decimals: int = Field(default=18, ge=0, le=36)
     quote_decimals: int = Field(default=18, ge=0, le=36)
+    quote_per_bond: int = Field(
+        default=1, ge=1, le=U96_MAX, description="quote units that a micro-unit of a bond counts"
+    )
 
     def market(self) -> Market:
         """The market as the protocol knows it."""
@@ -107,6 +110,7 @@ class NetworkConfig(BaseModel):
                 market_id=digests.market(config.market()),
                 preset=self.constants(),
                 genesis_ms=self.genesis_ms,
+                quote_per_bond=config.quote_per_bond,
                 has_escrow=self.escrow is not None,
             )
             for config in self.markets
@@ -223,6 +227,8 @@ class NetworkFile(BaseModel):
             chain_id=self.chain_id,
             vault=self.contracts.vault,
             settlement=self.contracts.settlement,
+            escrow=self.contracts.escrow,
+            slasher=self.contracts.slasher,
             deployed_at_block=self.contracts.deployed_at_block,
             markets=self.markets,
         )

@@ -10,7 +10,7 @@ from orrange_p2p.errors import ConfigError
 from orrange_p2p.network import known_networks, load_network_file
 
 ROOT = Path(__file__).resolve().parents[1]
-ADDRESS = "0x" + "ab" * 20
+ADDRESS, OTHER = "0x" + "ab" * 20, "0x" + "cd" * 20
 GOOD = 'name = "mine"\npreset = "dev"\nchain_id = 5\ngenesis_ms = 7\n'
 CONTRACTS = "[contracts]\n" + "".join(
     f'{name} = "{ADDRESS}"\n' for name in ("factory", "vault", "settlement", "escrow", "slasher", "swap")
@@ -66,6 +66,18 @@ def test_a_known_network_is_whole_but_for_what_nobody_has_deployed(name: str) ->
     assert delay > 2 * preset.fund_lag_s + preset.ticket_life_s
     with pytest.raises(ConfigError, match=f"nobody has deployed them on chain {file.chain_id} yet"):
         file.network()
+
+
+def test_a_node_gets_all_that_its_network_says(tmp_path: Path) -> None:
+    market = (
+        f'[[markets]]\nname = "A-B"\nbase = "{ADDRESS}"\nquote = "{OTHER}"\nlot_size = 5\ntick_size = 7\n'
+        "quote_per_bond = 9\n"
+    )
+    (tmp_path / "mine.toml").write_text(f"{GOOD}{CONTRACTS}deployed_at_block = 3\n{market}")
+    network = load_network_file("mine.toml", directory=tmp_path).network()
+    assert (network.vault, network.settlement, network.escrow, network.slasher) == (ADDRESS,) * 4
+    (rules,) = network.rules()
+    assert (rules.has_escrow, rules.quote_per_bond, rules.market.lot_size) == (True, 9, 5)
 
 
 def test_a_node_on_a_network_without_contracts_is_told_so(tmp_path: Path) -> None:
