@@ -391,6 +391,45 @@ contract EscrowTest is EscrowFixture {
         assertState(second, EscrowState.Open);
     }
 
+    /// @dev Ends credit, they send nothing: a token that refuses everything by then stops none of them.
+    function test_noTokenCanStopAnEnd() public {
+        OpenedTrade[4] memory trades = [openPaid(), openNew(), openDisputed(), openDisputed()];
+        vm.mockCallRevert(address(base), bytes(""), bytes("refused"));
+        vm.mockCallRevert(address(quote), bytes(""), bytes("refused"));
+        vm.prank(seller);
+        escrow.release(trades[0]);
+        vm.prank(buyer);
+        escrow.cancel(trades[1]);
+        vm.prank(arbitrator);
+        escrow.resolve(trades[2], 10_000, 5_000);
+        vm.warp(START_S + ARBITRATION_S);
+        escrow.resolveByDefault(trades[3]);
+        assertEq(vault.freeBalance(seller, address(base)), 2 * BASE_AMOUNT + BASE_AMOUNT / 2);
+        assertEq(vault.freeBalance(seller, address(quote)), 4 * BOND_AMOUNT);
+        assertEq(vault.freeBalance(buyer, address(quote)), 4 * BOND_AMOUNT);
+    }
+
+    /// @dev The chain's own coin is a base like any other; bonds stay in quote.
+    function test_theCoinAsBase() public {
+        OpenedTrade memory trade = newTrade();
+        trade.base = address(0);
+        vm.deal(seller, BASE_AMOUNT);
+        vm.startPrank(seller);
+        vault.deposit{value: BASE_AMOUNT}(address(0), BASE_AMOUNT);
+        vault.allocate(MARKET, address(0), BASE_AMOUNT);
+        vm.stopPrank();
+        fund(seller, quote, BOND_AMOUNT);
+        fund(buyer, quote, BOND_AMOUNT);
+        lockFunds(trade);
+        escrow.open(trade);
+        vm.prank(seller);
+        escrow.release(trade);
+        vm.prank(buyer);
+        vault.withdraw(address(0), BASE_AMOUNT);
+        assertEq(buyer.balance, BASE_AMOUNT);
+        assertEq(vault.lockedBalance(address(0)), 0);
+    }
+
     // ---- how
 
     function _assertUnsound(OpenedTrade memory trade) private {

@@ -90,6 +90,10 @@ abstract contract EscrowFixture is Test {
         fund(trade.seller, TestToken(trade.base), trade.baseAmount);
         fund(trade.seller, TestToken(trade.quote), trade.bondAmount);
         fund(trade.buyer, TestToken(trade.quote), trade.bondAmount);
+        lockFunds(trade);
+    }
+
+    function lockFunds(OpenedTrade memory trade) internal {
         vault.lock(
             EscrowFunds({
                 market: trade.market,
