@@ -109,6 +109,10 @@ def over_signing_pieces() -> dict[str, list[Any]]:
     beside = make_ticket(SELL, OTHER_BUY, maker_from=10, maker_to=20, ticket_nonce=1)
     later = replace(overlapping, epoch=FIRST_EPOCH + 30, deadline=START_S + 20)
     same_nonce = replace(beside, ticket_nonce=0)
+    as_it_ends = signed_by(MAKER, replace(later, epoch=FIRST_EPOCH + 10), SELL, OTHER_BUY)
+    strangers = make_order(STRANGER, 3, side=BUY.side)
+    numbered_alike = make_ticket(SELL, strangers, maker_from=10, maker_to=20)
+    of_two_orders = make_ticket(make_order(MAKER, 1), OTHER_BUY, ticket_nonce=1)
     other_market = make_order(TAKER, 2, market=OTHER_MARKET_ID)
     abroad = make_ticket(SELL, other_market, ticket_nonce=2)
     mirrored = make_ticket(OTHER_BUY, SELL, taker_from=5, taker_to=15, ticket_nonce=7)
@@ -126,8 +130,12 @@ def over_signing_pieces() -> dict[str, list[Any]]:
         "nonce_twice_by_a_taker": [2, taker, signed_by(TAKER, first), signed_by(TAKER, same_nonce, SELL, OTHER_BUY)],
         "lots_beside_each_other": [2, maker, base, signed_by(MAKER, beside, SELL, OTHER_BUY)],
         "lots_twice_at_two_times": [2, maker, base, signed_by(MAKER, later, SELL, OTHER_BUY)],
-        "lots_twice_at_one_second": [
-            2, maker, base, signed_by(MAKER, replace(later, epoch=FIRST_EPOCH + 10), SELL, OTHER_BUY),
+        "lots_twice_at_one_second": [2, maker, base, as_it_ends],
+        "lots_twice_at_one_second_the_later_first": [2, maker, as_it_ends, base],
+        "lots_twice_at_two_times_the_later_first": [2, maker, signed_by(MAKER, later, SELL, OTHER_BUY), base],
+        "nonce_once_by_each_of_two_takers": [2, maker, base, signed_by(MAKER, numbered_alike, SELL, strangers)],
+        "equal_lots_of_two_orders": [
+            2, taker, signed_by(TAKER, first), signed_by(TAKER, of_two_orders, make_order(MAKER, 1), OTHER_BUY),
         ],
         "one_ticket_twice": [2, maker, base, base],
         "signed_by_the_other_side": [2, maker, base, signed_by(TAKER, overlapping, SELL, OTHER_BUY)],
