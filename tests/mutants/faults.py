@@ -19,6 +19,7 @@ SWAPS = ("tests/core/test_swaps.py",)
 UNWINDING = ("tests/core/test_unwinding.py",)
 SENDING = ("tests/chain/test_chain_crashes.py", "tests/chain/test_chain_lane.py")
 ESCROW = ("tests/core/test_escrow.py",)
+VECTORS = ("tests/vectors/test_reference_vectors.py",)
 CODEC = ("tests/core/test_cbor.py", "tests/core/test_codec.py")
 
 
@@ -195,6 +196,34 @@ FAULTS = (
         "return rules.first_epoch_from(rules.epoch_start_s(claimed) + rules.preset.checkpoint_age_s)",
         "return rules.first_epoch_from(rules.epoch_start_s(claimed) + rules.preset.checkpoint_age_s) - 1",
         BASES,
+    ),
+    Fault(
+        "a start lists two Offers of one ticket",
+        "orrange_p2p/core/holds.py",
+        "_is_each_ticket_once(tickets) and ",
+        "",
+        VECTORS,
+    ),
+    Fault(
+        "nonces begin anew at a base",
+        "orrange_p2p/core/feed_reader.py",
+        "self._last_nonce = start.checkpoint.next_nonce - 1",
+        "self._last_nonce = -1",
+        VECTORS,
+    ),
+    Fault(
+        "a Checkpoint lists the last of two Offers of one ticket",
+        "orrange_p2p/core/checkpoints.py",
+        "held.setdefault(hold.digest, _Signed(hold.ticket.deadline_s, encoded, order_id))",
+        "held[hold.digest] = _Signed(hold.ticket.deadline_s, encoded, order_id)",
+        VECTORS,
+    ),
+    Fault(
+        "what a base lists of tickets must still be in time",
+        "orrange_p2p/core/feed_reader.py",
+        "hold = read_hold(item, self._session, item.item.ticket.epoch, self._rules)",
+        "hold = read_hold(item, self._session, header.epoch, self._rules)",
+        VECTORS,
     ),
     Fault(
         "a feed begins with bodies that its Checkpoint does not list",
