@@ -399,9 +399,13 @@ contract SlasherTest is SlasherFixture {
         signTicket(second, session);
     }
 
+    /// @dev In either order.
     function _assertProves(SignedTicket memory first, SignedTicket memory second) private {
         signTicket(first, session);
         signTicket(second, session);
+        uint256 snapshot = vm.snapshotState();
+        slasher.proveOverSigning(session.addr, second, first, reporter);
+        vm.revertToState(snapshot);
         slasher.proveOverSigning(session.addr, first, second, reporter);
         assertTrue(slasher.isSlashed(session.addr, MARKET, true));
     }
