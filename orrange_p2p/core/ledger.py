@@ -276,7 +276,7 @@ class Ledger:
         """Whether its owner cancelled an order on the chain up to a block, alone or with all up to a nonce."""
         alone = self._cancelled.get(order_id, ())
         together = self._cancelled_up_to.get((order.owner, order.session), ())
-        return any(number <= at_block for number, _ in alone) or any(
+        return any(number <= at_block and owner == order.owner for number, owner in alone) or any(
             number <= at_block and order.nonce <= nonce for number, nonce in together
         )
 

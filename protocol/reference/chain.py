@@ -207,7 +207,7 @@ def settled_lots(view: ChainView, order_id: Digest, order: Order) -> list[LotRan
 def is_cancelled_on_chain(view: ChainView, order_id: Digest, order: Order) -> bool:
     """Say whether an order's owner cancelled it on the chain, alone or with all up to a nonce. Spec: [HOLD-5]."""
     return any(
-        (isinstance(fact, OrderCancelled) and fact.order == order_id)
+        (isinstance(fact, OrderCancelled) and (fact.owner, fact.order) == (order.owner, order_id))
         or (
             isinstance(fact, OrdersCancelled)
             and (fact.owner, fact.session) == (order.owner, order.session)

@@ -20,6 +20,7 @@ def undone_worlds() -> Told:
         ("cancelled_up_to_the_nonce_before", 2, True),
         ("cancelled_up_to_its_nonce_by_another", 3, True),
         ("cancelled_in_another_session", 4, True),
+        ("cancelled_on_the_chain_by_another", 5, True),
     ):
         world = poor_world(5000)
         put(world, 0, SELL, 3)
@@ -33,6 +34,7 @@ def undone_worlds() -> Told:
             chain.OrdersCancelled(owner=owner, session=session, nonce=order.nonce - 1),
             chain.OrdersCancelled(owner=other, session=session, nonce=order.nonce),
             chain.OrdersCancelled(owner=owner, session=foreign, nonce=order.nonce),
+            chain.OrderCancelled(owner=other, order=order_id),
         )[index]
         world.facts.append(undone)
         world.add_block(NOW_S + 1)

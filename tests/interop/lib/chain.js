@@ -46,8 +46,8 @@ export class ChainView {
     this.revoked.add(session);
   }
 
-  OrderCancelled({ order }) {
-    this.cancelled.add(order);
+  OrderCancelled({ owner, order }) {
+    this.cancelled.add(owner + order);
   }
 
   OrdersCancelled(fact) {
@@ -108,7 +108,7 @@ export class ChainView {
 
   isCancelled(id, { owner, session, nonce }) {
     const isBelow = (floor) => floor.owner === owner && floor.session === session && nonce <= floor.nonce;
-    return this.cancelled.has(id) || this.floors.some(isBelow);
+    return this.cancelled.has(owner + id) || this.floors.some(isBelow);
   }
 
   // Whether an owner is in default at the block ([FUND-7]).
