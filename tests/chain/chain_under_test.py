@@ -1,6 +1,6 @@
 """A backend with a hand on its time, so that tests need not wait for seconds to pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 import trio
@@ -33,6 +33,7 @@ class ChainUnderTest:
     clock: ManualClock | None = None
     url: str = ""
     mines: bool = True
+    mining: trio.Lock = field(default_factory=trio.Lock)
 
     async def mine(self, seconds: int = 1) -> None:
         """Make one block, `seconds` of chain time after the last."""
@@ -48,9 +49,16 @@ class ChainUnderTest:
     async def keep_mining(self) -> None:
         """Make blocks until cancelled."""
         while True:
-            if self.mines:
-                await self.mine()
+            async with self.mining:
+                if self.mines:
+                    await self.mine()
             await trio.sleep(TICK_S)
+
+    async def hold_blocks(self) -> None:
+        """Make none from now on; one that is being made has been when this returns. `mines = True` ends it."""
+        self.mines = False
+        async with self.mining:
+            pass
 
     async def ask(self, method: str, *parameters: object) -> object:
         """A question to anvil itself."""

@@ -53,7 +53,7 @@ async def test_blocks_are_linked_and_their_time_never_falls(chain: ChainUnderTes
 
 
 async def test_blocks_beyond_the_head_are_left_out(chain: ChainUnderTest) -> None:
-    chain.mines = False
+    await chain.hold_blocks()
     await trio.sleep(0.1)
     head = await chain.backend.head()
     blocks = await chain.backend.blocks(head.number, head.number + 10)

@@ -179,14 +179,14 @@ async def test_a_settlement_that_the_chain_took_back_is_the_same_transaction_aga
         snapshot = await chain.ask("evm_snapshot")
         run.settler.enqueue(ticket, trade)
         await run.until(1)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while world.lane.unfinished():
                 await trio.sleep(0.01)
         nonce = await world.backend.transaction_count(world.lane.address)
         run.outcomes.clear()
         assert await chain.ask("evm_revert", snapshot)
         assert await world.backend.transaction_count(world.lane.address) == nonce - 1
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await run.taken_back.wait()
         run.settler.enqueue(ticket, trade)
         await run.until(1)
@@ -197,7 +197,7 @@ async def test_a_settlement_that_the_chain_took_back_is_the_same_transaction_aga
 
 async def send_and_stick(chain: ChainUnderTest, lane: TransactionLane, base_fee_wei: int) -> SentTransaction:
     """A transaction that has become too cheap; tried again where a block was quicker. Blocks are made again then."""
-    chain.mines = False
+    await chain.hold_blocks()
     while True:
         sent = await lane.send(NOBODY, b"", gas=21_000, value_wei=1)
         await chain.ask("anvil_setNextBlockBaseFeePerGas", hex(base_fee_wei))

@@ -256,7 +256,7 @@ async def test_a_chain_that_takes_blocks_back_is_followed_into_its_new_ones() ->
         async with trio.open_nursery() as nursery:
             nursery.start_soon(chain.keep_mining)
             world = await build_world(rpc, label="reorganised")
-            chain.mines = False
+            await chain.hold_blocks()
             await trio.sleep(5 * TICK_S)
             snapshot, fork = await chain.ask("evm_snapshot"), (await rpc.head()).number
             await chain.mine()
@@ -283,7 +283,7 @@ async def test_what_was_asked_to_leave_is_known_again_where_the_chain_took_back_
             async with following(rpc, world.deployment) as reading:
                 last = await deallocate(world, chain, 300 * LOT_SIZE, 900)
                 await reading.until(last)
-                chain.mines = False
+                await chain.hold_blocks()
                 await chain.ask("anvil_reorg", (await rpc.head()).number - last + 1, [])
                 chain.mines = True
                 execute = vault_contract().encode_call("executeDeallocation", world.market_id, world.market.base)

@@ -126,7 +126,7 @@ async def send_and_lose(chain: ChainUnderTest, lane: TransactionLane) -> SentTra
 
 @pytest.mark.parametrize("kind", ["rpc"])
 async def test_a_transaction_that_the_pool_lost_is_sent_again(chain: ChainUnderTest) -> None:
-    chain.mines = False
+    await chain.hold_blocks()
     lane = TransactionLane(chain.backend, faucet_key())
     sent = await send_and_lose(chain, lane)
     chain.mines = True
@@ -137,7 +137,7 @@ async def test_a_transaction_that_the_pool_lost_is_sent_again(chain: ChainUnderT
 
 @pytest.mark.parametrize("kind", ["rpc"])
 async def test_a_transaction_whose_nonce_went_to_another_is_given_up_before_the_deadline(chain: ChainUnderTest) -> None:
-    chain.mines = False
+    await chain.hold_blocks()
     lane, other = (TransactionLane(chain.backend, faucet_key()) for _ in range(2))
     sent = await send_and_lose(chain, lane)
     rival = await other.send(NOBODY, b"", gas=21_000, value_wei=2)

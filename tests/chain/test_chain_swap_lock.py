@@ -57,7 +57,7 @@ async def test_a_lock_that_a_reorganisation_took_back_is_seen_gone_and_opened_ag
         view = await lock.look(faucet_key().address, claim_since=None)
         assert view.state is SwapState.OPEN
         if times == 1:
-            chain.mines = False
+            await chain.hold_blocks()
             head = await chain.backend.head()
             await chain.ask("anvil_reorg", head.number - done[0].block_number + 1, [])
             gone = await lock.look(faucet_key().address, claim_since=None)
