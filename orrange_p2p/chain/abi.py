@@ -13,7 +13,7 @@ from eth_abi.exceptions import DecodingError
 
 from orrange_p2p.chain.backend import Log
 from orrange_p2p.core.hashing import keccak256
-from orrange_p2p.errors import InternalError
+from orrange_p2p.errors import ChainUnavailable, InternalError
 
 _ARTIFACTS = "artifacts"
 _SELECTOR_BYTES = 4
@@ -161,6 +161,21 @@ class ContractInterface:
         for (name, kind), value in zip(signature.plain, values, strict=True):
             fields[name] = _plain(kind, value)
         return Event(name=signature.name, fields=fields)
+
+
+def read_event(contract: ContractInterface, log: Log) -> Event | None:
+    """The event in a log of a contract, or None if it declares no such event.
+
+    Raises:
+        ChainUnavailable: the log is malformed; the chain's endpoint cannot be trusted.
+    """
+    try:
+        return contract.decode_event(log)
+    except (DecodingError, ValueError) as error:
+        raise ChainUnavailable(
+            f"expected an event of {contract.name} at log {log.index} of block {log.block_number}, was unreadable; "
+            "check that the chain's URL is right"
+        ) from error
 
 
 @lru_cache(maxsize=32)

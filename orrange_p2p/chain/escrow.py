@@ -6,14 +6,14 @@
 from eth_abi.abi import encode as abi_encode
 from eth_abi.exceptions import DecodingError
 
-from orrange_p2p.chain.abi import ContractInterface, Event, load_contract
+from orrange_p2p.chain.abi import ContractInterface, Event, load_contract, read_event
 from orrange_p2p.chain.backend import Backend, CallReverted, Log
 from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.escrow import EscrowClocks, EscrowRecord, EscrowState, EscrowTrade
 from orrange_p2p.core.facts import DisputeLost, EscrowMoved
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.types import Address, MarketId, TicketDigest
-from orrange_p2p.errors import ChainUnavailable, ConfigError
+from orrange_p2p.errors import ConfigError
 
 _TERMS = "(bytes32,bytes32,address,address,address,address,uint256,uint256,uint32,address,uint8,uint64)"
 _COMMITMENT_BYTES = 26
@@ -81,13 +81,7 @@ def decode_escrow_event(log: Log) -> EscrowEvent | None:
     Raises:
         ChainUnavailable: the log is malformed; the chain's endpoint cannot be trusted.
     """
-    try:
-        event = escrow_contract().decode_event(log)
-    except (DecodingError, ValueError) as error:
-        raise ChainUnavailable(
-            f"expected an event of OrrangeEscrow at log {log.index} of block {log.block_number}, was unreadable; "
-            "check that the chain's URL is right"
-        ) from error
+    event = read_event(escrow_contract(), log)
     if event is None:
         return None
     if event.name == "EscrowOpened":

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eth_abi.exceptions import DecodingError
-
-from orrange_p2p.chain.abi import Event
+from orrange_p2p.chain.abi import Event, read_event
 from orrange_p2p.chain.backend import Log
 from orrange_p2p.chain.contracts import settlement_contract, vault_contract
 from orrange_p2p.chain.escrow import decode_escrow_event
@@ -26,7 +24,6 @@ from orrange_p2p.core.facts import (
     TradeSkipped,
 )
 from orrange_p2p.core.types import Address, MarketId, OrderId, Scope, TicketDigest
-from orrange_p2p.errors import ChainUnavailable
 
 _FUNDS_EVENTS = ("Allocated", "DeallocationRequested", "DeallocationExecuted")
 
@@ -80,13 +77,7 @@ class FactDecoder:
         if log.address == self._slasher:
             return decode_slashed(log)
         contract = vault_contract() if log.address == self._vault else settlement_contract()
-        try:
-            return contract.decode_event(log)
-        except (DecodingError, ValueError) as error:
-            raise ChainUnavailable(
-                f"expected an event of {contract.name} at log {log.index} of block {log.block_number}, was unreadable; "
-                "check that the chain's URL is right"
-            ) from error
+        return read_event(contract, log)
 
     def _facts(self, log: Log, event: Event | Fact | None) -> list[Fact]:
         if not isinstance(event, Event):

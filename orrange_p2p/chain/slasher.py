@@ -3,16 +3,13 @@
 Spec: protocol/spec/08-peers.md [EVID-1], [EVID-2].
 """
 
-from eth_abi.exceptions import DecodingError
-
-from orrange_p2p.chain.abi import ContractInterface, load_contract
+from orrange_p2p.chain.abi import ContractInterface, load_contract, read_event
 from orrange_p2p.chain.backend import Backend, Log
 from orrange_p2p.chain.contracts import order_fields, ticket_fields
 from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.facts import Slashed
 from orrange_p2p.core.peer_messages import Fork, OverSigned, SignedHeader, SignedTicket
 from orrange_p2p.core.types import Address, MarketId
-from orrange_p2p.errors import ChainUnavailable
 
 
 def slasher_contract() -> ContractInterface:
@@ -39,13 +36,7 @@ def decode_slashed(log: Log) -> Slashed | None:
     Raises:
         ChainUnavailable: the log is malformed; the chain's endpoint cannot be trusted.
     """
-    try:
-        event = slasher_contract().decode_event(log)
-    except (DecodingError, ValueError) as error:
-        raise ChainUnavailable(
-            f"expected an event of OrrangeSlasher at log {log.index} of block {log.block_number}, was unreadable; "
-            "check that the chain's URL is right"
-        ) from error
+    event = read_event(slasher_contract(), log)
     if event is None:
         return None
     fields = event.fields

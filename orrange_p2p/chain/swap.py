@@ -6,15 +6,14 @@ Two locks with one hashlock make a trade between chains; `core.swaps` says who m
 from dataclasses import dataclass
 
 from eth_abi.abi import encode as abi_encode
-from eth_abi.exceptions import DecodingError
 
+from orrange_p2p.chain.abi import read_event
 from orrange_p2p.chain.backend import Backend, Log
 from orrange_p2p.chain.contracts import swap_contract
 from orrange_p2p.chain.views import read_view
 from orrange_p2p.core.hashing import keccak256
 from orrange_p2p.core.swap_terms import Preimage, SwapId, SwapState, SwapTerms
 from orrange_p2p.core.types import Address, Digest
-from orrange_p2p.errors import ChainUnavailable
 
 _TERMS = "(address,uint256,address,address,bytes32,uint64,uint64)"
 
@@ -77,13 +76,7 @@ def decode_swap_event(log: Log) -> SwapEvent | None:
     Raises:
         ChainUnavailable: the log is malformed; the chain's endpoint cannot be trusted.
     """
-    try:
-        event = swap_contract().decode_event(log)
-    except (DecodingError, ValueError) as error:
-        raise ChainUnavailable(
-            f"expected an event of OrrangeSwap at log {log.index} of block {log.block_number}, was unreadable; "
-            "check that the chain's URL is right"
-        ) from error
+    event = read_event(swap_contract(), log)
     if event is None or event.name == "CreditWithdrawn":
         return None
     fields = event.fields
