@@ -168,11 +168,12 @@ class Kernel:
         """What a block says of this owner's trades by escrow."""
         moves: list[Action] = []
         for fact in event.block.facts:
-            trade = self.ledger.settled_trade(fact.ticket) if isinstance(fact, EscrowMoved) else None
-            if isinstance(fact, EscrowMoved) and trade is not None:
+            if not isinstance(fact, EscrowMoved):
+                continue
+            trade = self.ledger.settled_trade(fact.ticket)
+            if trade is not None and self.identity.owner in (trade.maker_owner, trade.taker_owner):
                 details = (("ticket", fact.ticket.hex()), ("state", fact.state.name.lower()))
-                if self.identity.owner in (trade.maker_owner, trade.taker_owner):
-                    moves.append(Note(name="escrow_moved", details=details))
+                moves.append(Note(name="escrow_moved", details=details))
         return moves
 
     def _unwind(self, event: BlocksUnwound) -> list[Action]:

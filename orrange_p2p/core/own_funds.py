@@ -19,10 +19,9 @@ def bond_beyond_limit(market: Market, order: Order, price_ticks: int, lots: int)
     """What a seller's bond by escrow costs more at a better price than its order's limit, for which it was reserved."""
     if order.side is Side.BUY or not order.security:
         return 0
-    bonds = [
-        escrow_bond(market.quote_amount(price, lots), order.security) for price in (price_ticks, order.price_ticks)
-    ]
-    return max(0, bonds[0] - bonds[1])
+    asked = escrow_bond(market.quote_amount(price_ticks, lots), order.security)
+    reserved = escrow_bond(market.quote_amount(order.price_ticks, lots), order.security)
+    return max(0, asked - reserved)
 
 
 class OwnFunds:
